@@ -1,0 +1,148 @@
+"""Where a cut-out goes: Random and Space-Maximize placement (paper 3.3 and Algorithm 2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from empaste_aug.kernels.circle import max_inscribed_circle
+from empaste_aug.kernels.visibility import paint
+from empaste_aug.types import Circle, Placement, Scene
+
+PLACEMENTS = ("random", "space_maximize")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementConfig:
+    """The ranges that placements are drawn from.
+
+    Attributes:
+        placement: "random" or "space_maximize".
+        scale: (low, high) of the uniform scale relative to the cut-out's own size (Random only).
+        max_angle: rotations are uniform in [-max_angle, max_angle] degrees.
+        max_scale: the most that Space-Maximize may enlarge a cut-out; None: no limit (the paper).
+        flip: the probability of mirroring left to right.
+        blend: blending mode -> probability.
+    """
+
+    placement: str
+    scale: tuple[float, float]
+    max_angle: float
+    max_scale: float | None
+    flip: float
+    blend: Mapping[str, float]
+
+
+class Placer:
+    """Draws the placements of one scene.
+
+    Args:
+        config: the ranges.
+        scene: the originals and the padding, which are fixed while the scene is pasted on.
+        occupied: (H, W) uint8, not 0 at originals, padding and accepted pastes; the caller keeps
+            it up to date. Used by Space-Maximize only.
+    """
+
+    def __init__(
+        self, config: PlacementConfig, scene: Scene, occupied: NDArray[np.uint8] | None
+    ) -> None:
+        self._config = config
+        self._height, self._width = scene.height, scene.width
+        self._occupied = occupied
+        self._valid_pixels: NDArray[np.intp] | None = None
+        if scene.valid is not None and config.placement == "random":
+            self._valid_pixels = np.flatnonzero(scene.valid)
+
+    def draw(self, cutout_id: int, circle: Circle, rng: np.random.Generator) -> Placement | None:
+        """A placement for a cut-out with this enclosing circle; None where no pixel is free."""
+        config = self._config
+        blend = _choose(config.blend, rng)
+        flip = bool(config.flip > 0 and rng.random() < config.flip)
+        angle = float(rng.uniform(-config.max_angle, config.max_angle))
+        if config.placement == "random":
+            scale = float(rng.uniform(*config.scale))
+            center = self._random_center(rng)
+            trim = False
+        else:
+            assert self._occupied is not None
+            x, y, r1 = largest_free_circle(self._occupied, rng)
+            center = (float(x), float(y)) if r1 > 0 else None
+            scale = r1 / circle[2]
+            if config.max_scale is not None:
+                scale = min(scale, config.max_scale)
+            trim = True
+        if center is None:
+            return None
+        return Placement(
+            cutout_id=cutout_id,
+            center=center,
+            scale=scale,
+            angle=angle,
+            flip=flip,
+            blend=blend,
+            trim_to_free=trim,
+        )
+
+    def _random_center(self, rng: np.random.Generator) -> tuple[float, float] | None:
+        """Uniform over the area of the valid pixels."""
+        if self._valid_pixels is None:
+            x = rng.uniform(-0.5, self._width - 0.5)
+            y = rng.uniform(-0.5, self._height - 0.5)
+            return float(x), float(y)
+        if self._valid_pixels.size == 0:
+            return None
+        y, x = divmod(int(rng.choice(self._valid_pixels)), self._width)
+        dx, dy = rng.uniform(-0.5, 0.5, size=2)
+        return x + float(dx), y + float(dy)
+
+
+def largest_free_circle(
+    occupied: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[int, int, float]:
+    """The largest circle that is free of objects and of the border: (x, y, radius).
+
+    Of several equally large circles the kernel takes the topmost, then leftmost, so the search is
+    mirrored and transposed at random: an empty background would always be filled at the same
+    place otherwise. (-1, -1, 0.0) where nothing is free.
+    """
+    height, width = occupied.shape
+    mirror_x, mirror_y, transpose = (bool(v) for v in rng.integers(0, 2, size=3))
+    view = occupied[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1]
+    x, y, radius = max_inscribed_circle(view.T if transpose else view)
+    if radius == 0:
+        return -1, -1, 0.0
+    if transpose:
+        x, y = y, x
+    return (width - 1 - x if mirror_x else x), (height - 1 - y if mirror_y else y), radius
+
+
+def obstacle_map(scene: Scene) -> NDArray[np.uint8]:
+    """(H, W) uint8, 1 where Space-Maximize may not paste.
+
+    Masks of the originals, whole boxes of box-only ones, crowd regions, and padding.
+    """
+    height, width = scene.height, scene.width
+    occupied = np.zeros((height, width), dtype=np.uint8)
+    if scene.valid is not None:
+        occupied[~scene.valid] = 1
+    for instance in scene.instances:
+        if instance.mask is None:
+            x0, y0, x1, y1 = instance.bbox
+            rows = slice(max(math.floor(y0), 0), max(math.ceil(y1), 0))
+            occupied[rows, max(math.floor(x0), 0) : max(math.ceil(x1), 0)] = 1
+        else:
+            paint(instance.mask, *instance.mask_offset, occupied)
+    return occupied
+
+
+def _choose(weights: Mapping[str, float], rng: np.random.Generator) -> str:
+    """One of the names, by weights that sum to 1; draws nothing where there is no choice."""
+    names = list(weights)
+    if len(names) == 1:
+        return names[0]
+    slot = int(np.searchsorted(np.cumsum(list(weights.values())), rng.random(), side="right"))
+    return names[min(slot, len(names) - 1)]

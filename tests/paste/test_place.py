@@ -1,0 +1,101 @@
+"""Random and Space-Maximize placement."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from empaste_aug import Instance, Scene
+from empaste_aug.paste.place import PlacementConfig, Placer, largest_free_circle, obstacle_map
+
+
+def config(**changes) -> PlacementConfig:
+    settings = {
+        "placement": "random",
+        "scale": (0.3, 1.0),
+        "max_angle": 30.0,
+        "max_scale": None,
+        "flip": 0.0,
+        "blend": {"gaussian": 1.0},
+    }
+    return PlacementConfig(**(settings | changes))
+
+
+def scene(height=40, width=60, **rest) -> Scene:
+    return Scene(np.zeros((height, width, 3), dtype=np.uint8), **rest)
+
+
+def test_random_draws_stay_in_their_ranges_and_fill_them(rng) -> None:
+    placer = Placer(config(flip=0.5, blend={"gaussian": 0.25, "none": 0.75}), scene(), None)
+    draws = [placer.draw(3, (5, 5, 6.0), rng) for _ in range(4000)]
+    centers = np.array([d.center for d in draws])
+    scales = np.array([d.scale for d in draws])
+    angles = np.array([d.angle for d in draws])
+    assert centers.min() >= -0.5
+    assert (centers.max(axis=0) <= [59.5, 39.5]).all()
+    assert np.abs(centers.mean(axis=0) - [29.5, 19.5]).max() < 1
+    assert 0.3 <= scales.min() < 0.31
+    assert 0.99 < scales.max() <= 1.0
+    assert -30 <= angles.min() < -29
+    assert 29 < angles.max() <= 30
+    assert abs(np.mean([d.flip for d in draws]) - 0.5) < 0.04
+    assert abs(np.mean([d.blend == "none" for d in draws]) - 0.75) < 0.04
+    assert {d.cutout_id for d in draws} == {3}
+
+
+def test_random_centres_avoid_padding(rng) -> None:
+    valid = np.zeros((40, 60), dtype=bool)
+    valid[5:10, 50:] = True
+    placer = Placer(config(), scene(valid=valid), None)
+    centers = np.array([placer.draw(0, (0, 0, 1.0), rng).center for _ in range(200)])
+    assert (np.floor(centers + 0.5).min(axis=0) >= [50, 5]).all()
+    assert (np.floor(centers + 0.5).max(axis=0) <= [59, 9]).all()
+    nothing = Placer(config(), scene(valid=np.zeros((40, 60), dtype=bool)), None)
+    assert nothing.draw(0, (0, 0, 1.0), rng) is None
+
+
+def test_space_maximize_fits_the_enclosing_circle_into_the_inscribed_one(rng) -> None:
+    occupied = np.ones((40, 60), dtype=np.uint8)
+    occupied[10:21, 30:41] = 0
+    placer = Placer(config(placement="space_maximize"), scene(), occupied)
+    placement = placer.draw(0, (3, 3, 4.0), rng)
+    assert placement.center == (35.0, 15.0)
+    assert placement.scale == 6.0 / 4.0
+    assert placement.trim_to_free
+    limited = Placer(config(placement="space_maximize", max_scale=0.5), scene(), occupied)
+    assert limited.draw(0, (3, 3, 4.0), rng).scale == 0.5
+    full = Placer(config(placement="space_maximize"), scene(), np.ones((40, 60), np.uint8))
+    assert full.draw(0, (3, 3, 4.0), rng) is None
+
+
+def test_equal_circles_are_all_found_in_the_long_run(rng) -> None:
+    occupied = np.ones((50, 50), dtype=np.uint8)
+    corners = {(5, 5), (44, 5), (5, 44), (44, 44)}
+    for x, y in corners:
+        occupied[y - 3 : y + 4, x - 3 : x + 4] = 0
+    found = {largest_free_circle(occupied, rng)[:2] for _ in range(100)}
+    assert found == corners
+
+
+def test_mirroring_and_transposing_keep_the_radius(rng) -> None:
+    for _ in range(50):
+        occupied = (rng.random((17, 31)) < 0.05).astype(np.uint8)
+        radii = {largest_free_circle(occupied, rng)[2] for _ in range(8)}
+        assert len(radii) == 1
+        x, y, _ = largest_free_circle(occupied, rng)
+        assert occupied[y, x] == 0
+
+
+def test_obstacles_are_masks_boxes_crowds_and_padding() -> None:
+    valid = np.ones((40, 60), dtype=bool)
+    valid[:, 55:] = False
+    instances = [
+        Instance.from_mask(0, np.eye(3, dtype=bool), (10, 20)),
+        Instance(0, (30.2, 5.5, 33.0, 7.1)),
+        Instance(0, (0, 0, 4, 2), np.ones((4, 6), dtype=bool), (-2, -2), crowd=True),
+    ]
+    expected = np.zeros((40, 60), dtype=np.uint8)
+    expected[[20, 21, 22], [10, 11, 12]] = 1
+    expected[5:8, 30:33] = 1
+    expected[:2, :4] = 1
+    expected[:, 55:] = 1
+    assert np.array_equal(obstacle_map(scene(instances=instances, valid=valid)), expected)
