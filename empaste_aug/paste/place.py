@@ -14,6 +14,8 @@ from empaste_aug.kernels.visibility import paint
 from empaste_aug.types import Circle, Placement, Scene
 
 PLACEMENTS = ("random", "space_maximize")
+TIE_ORDERS = 8
+"""The orders in which `max_inscribed_circle` can prefer one of equally good pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,10 @@ class Placer:
             trim = False
         else:
             assert self._occupied is not None
-            x, y, r1 = largest_free_circle(self._occupied, rng)
+            # Of equally large circles another one each time: an empty background would always be
+            # filled at the same place otherwise.
+            tie_order = int(rng.integers(TIE_ORDERS))
+            x, y, r1 = max_inscribed_circle(self._occupied, tie_order=tie_order)
             center = (float(x), float(y)) if r1 > 0 else None
             scale = r1 / circle[2]
             if config.max_scale is not None:
@@ -98,26 +103,6 @@ class Placer:
         y, x = divmod(int(rng.choice(self._valid_pixels)), self._width)
         dx, dy = rng.uniform(-0.5, 0.5, size=2)
         return x + float(dx), y + float(dy)
-
-
-def largest_free_circle(
-    occupied: NDArray[np.uint8], rng: np.random.Generator
-) -> tuple[int, int, float]:
-    """The largest circle that is free of objects and of the border: (x, y, radius).
-
-    Of several equally large circles the kernel takes the topmost, then leftmost, so the search is
-    mirrored and transposed at random: an empty background would always be filled at the same
-    place otherwise. (-1, -1, 0.0) where nothing is free.
-    """
-    height, width = occupied.shape
-    mirror_x, mirror_y, transpose = (bool(v) for v in rng.integers(0, 2, size=3))
-    view = occupied[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1]
-    x, y, radius = max_inscribed_circle(view.T if transpose else view)
-    if radius == 0:
-        return -1, -1, 0.0
-    if transpose:
-        x, y = y, x
-    return (width - 1 - x if mirror_x else x), (height - 1 - y if mirror_y else y), radius
 
 
 def obstacle_map(scene: Scene) -> NDArray[np.uint8]:

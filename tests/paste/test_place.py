@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from empaste_aug import Instance, Scene
-from empaste_aug.paste.place import PlacementConfig, Placer, largest_free_circle, obstacle_map
+from empaste_aug.paste.place import PlacementConfig, Placer, obstacle_map
 
 
 def config(**changes) -> PlacementConfig:
@@ -72,17 +72,9 @@ def test_equal_circles_are_all_found_in_the_long_run(rng) -> None:
     corners = {(5, 5), (44, 5), (5, 44), (44, 44)}
     for x, y in corners:
         occupied[y - 3 : y + 4, x - 3 : x + 4] = 0
-    found = {largest_free_circle(occupied, rng)[:2] for _ in range(100)}
+    placer = Placer(config(placement="space_maximize"), scene(50, 50), occupied)
+    found = {placer.draw(0, (0, 0, 1.0), rng).center for _ in range(100)}
     assert found == corners
-
-
-def test_mirroring_and_transposing_keep_the_radius(rng) -> None:
-    for _ in range(50):
-        occupied = (rng.random((17, 31)) < 0.05).astype(np.uint8)
-        radii = {largest_free_circle(occupied, rng)[2] for _ in range(8)}
-        assert len(radii) == 1
-        x, y, _ = largest_free_circle(occupied, rng)
-        assert occupied[y, x] == 0
 
 
 def test_obstacles_are_masks_boxes_crowds_and_padding() -> None:
