@@ -1,0 +1,294 @@
+"""Time the kernels against OpenCV and numpy doing the same, in one run, one thread each.
+
+Each pair of rivals is timed in turns, so that a busy machine slows both, and each figure is the
+least of many calls. Results are compared before anything is timed.
+
+    python benchmarks/kernels.py --json kernels.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from empaste_aug import kernels
+from empaste_aug.kernels import blend, circle, visibility
+
+PHOTO_SIZES = ((375, 500), (480, 640), (1024, 1024))
+OBJECT_SIZES = ((60, 80), (250, 300), (600, 700))
+CANVAS = (1024, 1024)
+
+
+class Case(NamedTuple):
+    """One job, done by the kernel and by its rival."""
+
+    name: str
+    rival: str
+    ours: Callable[[], Any]
+    theirs: Callable[[], Any]
+
+
+def draw_ellipses(
+    rng: np.random.Generator, height: int, width: int, count: int
+) -> NDArray[np.uint8]:
+    """(H, W) uint8, 1 in `count` ellipses of the size of ordinary objects."""
+    occupied = np.zeros((height, width), np.uint8)
+    for _ in range(count):
+        centre = (int(rng.integers(width)), int(rng.integers(height)))
+        axes = (width // int(rng.integers(6, 20)), height // int(rng.integers(6, 20)))
+        cv2.ellipse(occupied, centre, axes, float(rng.integers(180)), 0, 360, 1, -1)
+    return occupied
+
+
+def opencv_circle(occupied: NDArray[np.uint8]) -> tuple[int, int, float]:
+    """The largest empty circle by a full precise distance transform."""
+    free = cv2.copyMakeBorder(1 - occupied, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    distances = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    y, x = divmod(int(distances.argmax()), distances.shape[1])
+    return x - 1, y - 1, float(distances[y, x])
+
+
+def redo_columns(
+    occupied: NDArray[np.uint8], distances: circle.Distances, x0: int, x1: int
+) -> tuple[int, int, float]:
+    """The circle after a change of some columns."""
+    circle.update_column_distances(occupied, distances, x0, x1)
+    return circle.search_circle(distances)
+
+
+def circle_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """The largest empty circle, from nothing and after one more paste."""
+    for height, width in PHOTO_SIZES:
+        for count in (0, 3, 10, 30):
+            occupied = draw_ellipses(rng, height, width, count)
+            ours, theirs = circle.max_inscribed_circle(occupied), opencv_circle(occupied)
+            if abs(ours[2] - theirs[2]) > 1e-5 * theirs[2]:
+                raise RuntimeError(f"the circles differ: {ours} and OpenCV's {theirs}")
+            yield Case(
+                f"circle {width}x{height}, {count} objects",
+                "cv2.distanceTransform PRECISE + argmax",
+                partial(circle.max_inscribed_circle, occupied),
+                partial(opencv_circle, occupied),
+            )
+        distances = circle.column_distances(occupied)
+        yield Case(
+            f"circle {width}x{height}, 30 objects, 1/5 of columns redone",
+            "cv2.distanceTransform PRECISE + argmax",
+            partial(redo_columns, occupied, distances, width // 3, width // 3 + width // 5),
+            partial(opencv_circle, occupied),
+        )
+
+
+def opencv_feather(full: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The opacity of a mask of 0 and 255."""
+    blurred: NDArray[np.uint8] = cv2.GaussianBlur(full, (5, 5), 2, borderType=cv2.BORDER_CONSTANT)
+    return blurred
+
+
+def opencv_paste(
+    image: NDArray[np.uint8],
+    rgb: NDArray[np.uint8],
+    full: NDArray[np.uint8],
+    x0: int,
+    y0: int,
+) -> None:
+    """Blur and blend with OpenCV in uint8 (rounds each product, so it may be off by one)."""
+    alpha = opencv_feather(full)
+    alpha = cv2.merge((alpha, alpha, alpha))
+    region = image[y0 : y0 + full.shape[0], x0 : x0 + full.shape[1]]
+    over = cv2.multiply(rgb, alpha, scale=1 / 255)
+    under = cv2.multiply(region, cv2.bitwise_not(alpha), scale=1 / 255)
+    cv2.add(over, under, dst=region)
+
+
+def numpy_paste(
+    image: NDArray[np.uint8],
+    rgb: NDArray[np.uint8],
+    full: NDArray[np.uint8],
+    x0: int,
+    y0: int,
+) -> None:
+    """Blur with OpenCV, blend with numpy in float32, as copy-paste code usually does."""
+    alpha = opencv_feather(full)
+    share = (alpha.astype(np.float32) / 255)[..., None]
+    region = image[y0 : y0 + full.shape[0], x0 : x0 + full.shape[1]]
+    region[:] = np.rint(share * rgb + (1 - share) * region).astype(np.uint8)
+
+
+def blend_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Feather alone, and feather with composite."""
+    image = rng.integers(0, 256, (*CANVAS, 3), dtype=np.uint8)
+    for height, width in OBJECT_SIZES:
+        mask = np.zeros((height, width), np.uint8)
+        centre, axes = (width // 2, height // 2), (width // 2 - 4, height // 2 - 4)
+        cv2.ellipse(mask, centre, axes, 0, 0, 360, 1, -1)
+        full, flags = mask * 255, mask.astype(bool)
+        rgb = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        if (
+            blend.feather(flags)
+            != cv2.GaussianBlur(full, (5, 5), 2, borderType=cv2.BORDER_CONSTANT)
+        ).any():
+            raise RuntimeError("the feather differs from cv2.GaussianBlur")
+        yield Case(
+            f"feather {width}x{height}",
+            "cv2.GaussianBlur",
+            partial(blend.feather, flags),
+            partial(opencv_feather, full),
+        )
+        for rival, paste in (
+            ("cv2.GaussianBlur + multiply, add", opencv_paste),
+            ("cv2.GaussianBlur + numpy float32", numpy_paste),
+        ):
+            one, other = image.copy(), image.copy()
+            blend.gaussian_paste(one, rgb, flags, 50, 40)
+            paste(other, rgb, full, 50, 40)
+            if np.abs(one.astype(np.int16) - other).max() > 1:
+                raise RuntimeError(f"the pasted images differ: {rival}")
+            yield Case(
+                f"gaussian_paste {width}x{height}",
+                rival,
+                partial(blend.gaussian_paste, one, rgb, flags, 50, 40),
+                partial(paste, other, rgb, full, 50, 40),
+            )
+
+
+def numpy_count(
+    mask: NDArray[np.bool_], x: int, y: int, cover: NDArray[np.bool_]
+) -> tuple[int, int]:
+    crop = cover[y : y + mask.shape[0], x : x + mask.shape[1]]
+    return int(np.count_nonzero(mask)), int(np.count_nonzero(mask & crop))
+
+
+def numpy_paint(mask: NDArray[np.bool_], x: int, y: int, cover: NDArray[np.bool_]) -> None:
+    crop = cover[y : y + mask.shape[0], x : x + mask.shape[1]]
+    np.logical_or(crop, mask, out=crop)
+
+
+def numpy_trim(
+    mask: NDArray[np.bool_], x: int, y: int, cover: NDArray[np.bool_]
+) -> tuple[int, int, int, int, int]:
+    visible = mask & ~cover[y : y + mask.shape[0], x : x + mask.shape[1]]
+    rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
+    count = int(np.count_nonzero(visible))
+    return count, columns[0] + x, rows[0] + y, columns[-1] + 1 + x, rows[-1] + 1 + y
+
+
+def visibility_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Counting, trimming and painting, on a crop; numpy slices the same crop."""
+    cover = draw_ellipses(rng, *CANVAS, 20).astype(bool)
+    x, y = 150, 100
+    cover[:, : x + 40] = False  # so that a part of every object stays visible
+    for height, width in OBJECT_SIZES:
+        mask = np.zeros((height, width), np.uint8)
+        cv2.ellipse(mask, (width // 2, height // 2), (width // 2, height // 2), 0, 0, 360, 1, -1)
+        flags = mask.astype(bool)
+        _, box, count = visibility.trim(flags, x, y, cover)
+        if (count, *box) != numpy_trim(flags, x, y, cover):
+            raise RuntimeError("the trimmed masks differ")
+        yield Case(
+            f"count_overlap {width}x{height}",
+            "numpy",
+            partial(visibility.count_overlap, flags, x, y, cover),
+            partial(numpy_count, flags, x, y, cover),
+        )
+        yield Case(
+            f"trim {width}x{height}",
+            "numpy",
+            partial(visibility.trim, flags, x, y, cover),
+            partial(numpy_trim, flags, x, y, cover),
+        )
+        target = cover.copy()
+        yield Case(
+            f"paint {width}x{height}",
+            "numpy",
+            partial(visibility.paint, flags, x, y, target),
+            partial(numpy_paint, flags, x, y, target),
+        )
+
+
+def time_in_turns(case: Case, seconds: float) -> tuple[float, float]:
+    """The least time of one call of each rival, in milliseconds."""
+    least = [float("inf"), float("inf")]
+    end = time.perf_counter() + seconds
+    rounds = 0
+    while rounds < 5 or time.perf_counter() < end:
+        for k, call in enumerate((case.ours, case.theirs)):
+            start = time.perf_counter()
+            call()
+            least[k] = min(least[k], time.perf_counter() - start)
+        rounds += 1
+    return least[0] * 1e3, least[1] * 1e3
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks/kernels.py",
+        description="Time the kernels against OpenCV and numpy, one thread each.",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the time per case, for a first look"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print one line per case; 0 when done."""
+    arguments = build_parser().parse_args(argv)
+    cv2.setNumThreads(1)
+    start = time.perf_counter()
+    kernels.warmup()
+    warmup = time.perf_counter() - start
+    rng = np.random.default_rng(0)
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "opencv": cv2.__version__,
+    }
+    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    print(f"warmup {warmup:.2f} s\n")
+    print(f"{'case':<56} {'ours ms':>9} {'rival ms':>9} {'ratio':>7}  rival")
+    rows = []
+    for cases in (circle_cases(rng), blend_cases(rng), visibility_cases(rng)):
+        for case in cases:
+            ours, theirs = time_in_turns(case, 0.1 if arguments.quick else 1.0)
+            print(
+                f"{case.name:<56} {ours:9.4f} {theirs:9.4f} {theirs / ours:6.1f}x  {case.rival}",
+                flush=True,
+            )
+            rows.append(
+                {
+                    "case": case.name,
+                    "rival": case.rival,
+                    "ours_ms": ours,
+                    "rival_ms": theirs,
+                    "ratio": theirs / ours,
+                }
+            )
+    if arguments.json is not None:
+        content = {"machine": machine, "warmup_s": warmup, "cases": rows}
+        temporary = arguments.json.with_name(arguments.json.name + ".part")
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, arguments.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""What every public wrapper of this room checks before it calls a kernel.
+
+A kernel is compiled once per combination of argument types, so that a read-only, strided or
+bool argument would cost a worker seconds of compilation. The wrappers therefore hand over one
+kind of array only: uint8, C-contiguous, writeable.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from empaste_aug.types import ArgumentError
+
+Mask = NDArray[np.bool_] | NDArray[np.uint8]
+
+_UINT8, _BOOL = np.dtype(np.uint8), np.dtype(np.bool_)
+
+
+def describe(array: Any) -> str:
+    """The dtype and shape of `array` for an error message, or its type if it is no array."""
+    if isinstance(array, np.ndarray):
+        return f"{array.dtype} of shape {array.shape}"
+    return type(array).__name__
+
+
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The array itself, or a copy of it where it is strided or read-only."""
+    if array.flags.c_contiguous and array.flags.writeable:
+        return array
+    return array.copy(order="C")
+
+
+def as_bytes(name: str, array: Mask) -> NDArray[np.uint8]:
+    """A (H, W) bool or uint8 map as bytes, non-zero where it is set; no copy if it can be helped.
+
+    Raises:
+        ArgumentError: not a two-dimensional bool or uint8 array.
+    """
+    if (
+        not isinstance(array, np.ndarray)
+        or array.ndim != 2
+        or (array.dtype != _UINT8 and array.dtype != _BOOL)
+    ):
+        raise ArgumentError(f"{name}: must be (H, W) bool or uint8, not {describe(array)}")
+    return _plain(array).view(np.uint8)
+
+
+def as_binary(name: str, array: Mask) -> NDArray[np.uint8]:
+    """Like `as_bytes`, but each byte is 0 or 1."""
+    if isinstance(array, np.ndarray) and array.dtype == _UINT8:
+        array = array != 0
+    return as_bytes(name, array)
+
+
+def as_rgb(name: str, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A (H, W, 3) uint8 image as the kernels take it.
+
+    Raises:
+        ArgumentError: not a (H, W, 3) uint8 array.
+    """
+    check_rgb(name, array)
+    return _plain(array)
+
+
+def check_rgb(name: str, array: NDArray[np.uint8]) -> None:
+    """Refuse what is not a (H, W, 3) uint8 array.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if (
+        not isinstance(array, np.ndarray)
+        or array.ndim != 3
+        or array.shape[2] != 3
+        or array.dtype != _UINT8
+    ):
+        raise ArgumentError(f"{name}: must be (H, W, 3) uint8, not {describe(array)}")
+
+
+def check_writeable(name: str, array: NDArray[Any]) -> None:
+    """Refuse a read-only array as the target of a write in place.
+
+    Raises:
+        ArgumentError: the array is read-only.
+    """
+    if not array.flags.writeable:
+        raise ArgumentError(f"{name}: is read-only, but is written in place; pass a copy")
+
+
+def check_same_size(name: str, array: NDArray[Any], other: str, size: tuple[int, ...]) -> None:
+    """Refuse an array whose height and width are not `size`, those of the argument `other`.
+
+    Raises:
+        ArgumentError: the sizes differ.
+    """
+    if array.shape[:2] != size[:2]:
+        raise ArgumentError(
+            f"{name}: its height and width {array.shape[:2]} differ from those of {other}, "
+            f"{tuple(size[:2])}"
+        )
