@@ -1,0 +1,27 @@
+"""What every command line tool does about errors and interruptions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from empaste_aug.types import EMPasteError
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def run_tool(work: Callable[[], int], *, on_interrupt: str = "interrupted") -> int:
+    """Run a tool's work; its exit status.
+
+    This package's errors become one line on stderr and status 2; Ctrl-C becomes `on_interrupt` on
+    stderr and status 130. Any other exception is a defect, and its traceback is shown.
+    """
+    try:
+        return work()
+    except EMPasteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print(f"\n{on_interrupt}", file=sys.stderr)
+        return INTERRUPTED
