@@ -112,15 +112,16 @@ setup(
     package_data={"empaste_aug": ["py.typed"], "empaste_aug.configs": ["*.yaml"]},
     entry_points={
         "console_scripts": [
-            "empaste-build-bank = empaste_aug.tools.build_bank:main",
-            "empaste-evaluate-bank = empaste_aug.tools.evaluate_bank:main",
-            "empaste-preview = empaste_aug.tools.preview:main",
+            "empaste-build-bank = empaste_aug.tools:run_build_bank",
+            "empaste-evaluate-bank = empaste_aug.tools:run_evaluate_bank",
+            "empaste-preview = empaste_aug.tools:run_preview",
+            "empaste-train-classifier = empaste_aug.tools:run_train_classifier",
         ]
     },
     classifiers=[
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
-        "Operating System :: OS Independent",
+        "Operating System :: POSIX",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

@@ -46,6 +46,11 @@ class MissingDependencyError(EMPasteError, ImportError):
         )
         self.package = package
         self.extra = extra
+        self.purpose = purpose
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as its arguments, so that a worker can hand the error to its parent."""
+        return type(self), (self.package, self.extra, self.purpose)
 
 
 def tight_box(mask: NDArray[np.bool_], offset: tuple[int, int] = (0, 0)) -> Box | None:
