@@ -1,0 +1,212 @@
+"""Backbones by name, the classifier's interface and its file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from empaste_aug.offline.classify import Classifier
+from empaste_aug.offline.classify.backbone import build_backbone, packaged_efficientnet_lite0
+from empaste_aug.types import ArgumentError, MissingDependencyError
+
+NAMES = ("cat", "dog", "bird")
+
+
+def tiny(names: tuple[str, ...] = NAMES) -> Classifier:
+    torch.manual_seed(0)
+    classifier = Classifier.create(
+        names, backbone="timm/test_efficientnet", pretrained=None, input_size=64
+    )
+    torch.nn.init.normal_(classifier.head.weight)
+    classifier.history.append({"phase": "head", "epoch": 0, "loss": 0.5, "val_map": None})
+    return classifier
+
+
+def test_features_and_logits() -> None:
+    classifier = tiny()
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        feature_map = classifier.feature_map(images)
+        phi = classifier.features(images)
+        logits = classifier(images)
+    assert phi.shape == (2, classifier.channels)
+    torch.testing.assert_close(phi, feature_map.mean(dim=(2, 3)))
+    torch.testing.assert_close(logits, phi @ classifier.head.weight.T + classifier.head.bias)
+
+
+def test_an_untrained_head_knows_nothing() -> None:
+    classifier = Classifier.create(
+        NAMES, backbone="timm/test_efficientnet", pretrained=None, input_size=64
+    )
+    assert classifier(torch.rand(1, 3, 64, 64)).tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_preprocess_squares_and_normalises() -> None:
+    classifier = tiny()
+    rgb = np.zeros((30, 90, 3), dtype=np.uint8)
+    rgb[..., 0] = 255
+    tensor = classifier.preprocess(rgb)
+    assert tensor.shape == (3, 64, 64)
+    assert tensor.dtype == torch.float32
+    for channel, value in enumerate((1.0, 0.0, 0.0)):
+        expected = (value - classifier.mean[channel]) / classifier.std[channel]
+        torch.testing.assert_close(tensor[channel], torch.full((64, 64), expected))
+    assert classifier.preprocess(rgb, 96).shape == (3, 96, 96)
+
+
+def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
+    classifier = tiny()
+    path = tmp_path / "deep" / "classifier.pt"
+    classifier.save(path)
+    loaded = Classifier.load(path)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded(images), classifier(images))
+    assert loaded.class_names == NAMES
+    assert loaded.history == classifier.history
+    assert (loaded.mean, loaded.std) == (classifier.mean, classifier.std)
+    assert (loaded.input_size, loaded.backbone_name) == (64, "timm/test_efficientnet")
+    assert not loaded.training
+    assert loaded.fingerprint() == classifier.fingerprint()
+    assert [p.name for p in path.parent.iterdir()] == ["classifier.pt"]
+
+
+def test_fingerprint_follows_weights_and_config() -> None:
+    one, other = tiny(), tiny(("cat", "dog", "cow"))
+    assert one.fingerprint() == tiny().fingerprint()
+    assert one.fingerprint() != other.fingerprint()
+    before = one.fingerprint()
+    one.history.clear()
+    assert one.fingerprint() == before
+    with torch.no_grad():
+        one.head.bias[0] += 1
+    assert one.fingerprint() != before
+
+
+def test_the_file_unpickles_nothing_but_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    tiny().save(path)
+    content = torch.load(path, weights_only=True)
+    assert json.loads(content["config"])["class_names"] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "not a file that Classifier.save wrote"),
+        ({"version": 99}, "version 99"),
+        ({"state": None}, "lacks"),
+        ({"config": "{"}, "damaged"),
+        ({"config": "{}"}, "damaged"),
+        ({"state": {}}, "do not fit"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = tmp_path / "classifier.pt"
+    tiny().save(path)
+    content = torch.load(path, weights_only=True) | change
+    torch.save({k: v for k, v in content.items() if v is not None}, path)
+    with pytest.raises(ArgumentError, match=message):
+        Classifier.load(path)
+
+
+def test_what_is_no_torch_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    with pytest.raises(ArgumentError, match="no such file"):
+        Classifier.load(path)
+    for content in (b"", b"not a zip", b"PK\x03\x04 cut off"):
+        path.write_bytes(content)
+        with pytest.raises(ArgumentError, match=r"classifier\.pt"):
+            Classifier.load(path)
+
+
+def test_check_classes_gives_columns() -> None:
+    classifier = tiny()
+    assert classifier.check_classes(["bird", "cat"]) == (2, 0)
+    with pytest.raises(ArgumentError, match=r"\['cow'\]"):
+        classifier.check_classes(["cat", "cow"])
+
+
+def test_wrong_arguments_are_refused() -> None:
+    backbone = build_backbone("timm/test_efficientnet", pretrained=None)
+    with pytest.raises(ArgumentError, match="unique"):
+        Classifier(["cat", "cat"], backbone)
+    with pytest.raises(ArgumentError, match="input_size"):
+        Classifier(NAMES, backbone, input_size=8)
+    with pytest.raises(ArgumentError, match="no_such_model"):
+        build_backbone("timm/no_such_model", pretrained=None)
+    with pytest.raises(ArgumentError, match="no_such_model"):
+        build_backbone("torchvision/no_such_model", pretrained=None)
+    with pytest.raises(ArgumentError, match="only 'efficientnet_lite0'"):
+        build_backbone("timm/resnet18")
+    with pytest.raises(ArgumentError, match="no such file"):
+        build_backbone("timm/test_efficientnet", pretrained="missing.pth")
+
+
+@pytest.mark.parametrize("name", ["timm/test_vit", "torchvision/vit_b_32"])
+def test_a_token_transformer_has_no_map(name: str) -> None:
+    with pytest.raises(ArgumentError, match=r"no .* map"):
+        build_backbone(name, pretrained=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("test_resnet", 96),
+        ("timm/test_convnext", 64),
+        ("torchvision/resnet18", 512),
+        ("torchvision/mobilenet_v3_small", 576),
+        ("torchvision/shufflenet_v2_x0_5", 1024),
+    ],
+)
+def test_backbones_of_both_libraries(name: str, channels: int, tmp_path: Path) -> None:
+    backbone = build_backbone(name, pretrained=None)
+    assert backbone.channels == channels
+    classifier = Classifier(NAMES, backbone, input_size=64)
+    feature_map = classifier.feature_map(torch.rand(1, 3, 64, 64))
+    assert feature_map.shape[:2] == (1, channels)
+    assert min(feature_map.shape[2:]) > 1
+    classifier.save(tmp_path / "c.pt")
+    assert Classifier.load(tmp_path / "c.pt").fingerprint() == classifier.fingerprint()
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_weights_from_a_file_leave_out_its_head(tmp_path: Path, suffix: str) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    state = timm.create_model("test_efficientnet", num_classes=7).state_dict()
+    path = tmp_path / f"weights.{suffix}"
+    if suffix == "pth":
+        torch.save({"state_dict": state}, path)
+    else:
+        save_file(state, path)
+    built = build_backbone("timm/test_efficientnet", pretrained=path).module.state_dict()
+    assert torch.equal(built["network.conv_stem.weight"], state["conv_stem.weight"])
+    with pytest.raises(ArgumentError, match="lacks"):
+        build_backbone("torchvision/resnet18", pretrained=tmp_path / f"weights.{suffix}")
+
+
+def test_packaged_weights_know_a_cat() -> None:
+    skimage_data = pytest.importorskip("skimage.data")
+    try:
+        network = packaged_efficientnet_lite0()
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    classifier = Classifier.create(NAMES)
+    assert classifier.input_size == 224
+    assert classifier.mean == classifier.std == (0.5, 0.5, 0.5)
+    images = classifier.preprocess(skimage_data.chelsea())[None]
+    with torch.no_grad():
+        probabilities = network(images).softmax(dim=1)[0]
+        phi = network.forward_features(images).mean(dim=(2, 3))
+        torch.testing.assert_close(classifier.features(images), phi, rtol=1e-3, atol=1e-4)
+    domestic_cats = slice(281, 286)  # ImageNet: tabby, tiger cat, Persian, Siamese, Egyptian
+    assert 281 <= int(probabilities.argmax()) < 286
+    assert float(probabilities[domestic_cats].sum()) > 0.5
