@@ -1,0 +1,1 @@
+"""detectron2 configs, installed as `empaste_aug.configs`."""

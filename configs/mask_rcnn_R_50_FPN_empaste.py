@@ -1,0 +1,43 @@
+# ruff: noqa: N999  (named as in detectron2's model zoo)
+"""LazyConfig: Mask R-CNN R-50 FPN with EMPasteMapper, for detectron2's lazyconfig_train_net.py.
+
+    python tools/lazyconfig_train_net.py --config-file mask_rcnn_R_50_FPN_empaste.py \
+        dataloader.train.mapper.paste.bank=path/to/bank
+
+To train on a bank's own masks as well, register them in your training script with
+`register_bank_dataset` and give that name as `dataloader.train.dataset.names`.
+"""
+
+from detectron2 import model_zoo
+from detectron2.config import LazyCall as L
+
+from empaste_aug import EMPaste
+from empaste_aug.adapters.detectron2 import EMPasteMapper
+
+TRAIN = "coco_2017_train"
+TEST = "coco_2017_val"
+NUM_CLASSES = 80
+BANK = "out/bank"
+
+model = model_zoo.get_config("common/models/mask_rcnn_fpn.py").model
+model.backbone.bottom_up.freeze_at = 2
+model.roi_heads.num_classes = NUM_CLASSES
+
+dataloader = model_zoo.get_config("common/data/coco.py").dataloader
+dataloader.train.dataset.names = TRAIN
+dataloader.train.dataset.filter_empty = False  # images without objects are backgrounds
+dataloader.train.mapper = L(EMPasteMapper)(
+    is_train=True,
+    augmentations=dataloader.train.mapper.augmentations,
+    image_format="BGR",
+    use_instance_mask=True,
+    instance_mask_format="bitmask",
+    dataset_names="${..dataset.names}",
+    paste=L(EMPaste)(bank=BANK, placement="random", count=(1, 4), selection="balanced"),
+)
+dataloader.test.dataset.names = TEST
+
+optimizer = model_zoo.get_config("common/optim.py").SGD
+lr_multiplier = model_zoo.get_config("common/coco_schedule.py").lr_multiplier_1x
+train = model_zoo.get_config("common/train.py").train
+train.init_checkpoint = "detectron2://ImageNetPretrained/MSRA/R-50.pkl"

@@ -1,0 +1,88 @@
+"""The keys of `cfg.EMPASTE`, and the EMPaste that they describe."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from detectron2.config import CfgNode
+
+from empaste_aug.paste.compose import EMPaste
+from empaste_aug.types import ArgumentError
+
+logger = logging.getLogger(__name__)
+
+_NOT_CONFIGURED = ("bank", "class_names")
+_MIXED_TYPES = ("count", "selection", "blend", "max_scale", "category_map")
+_MAPPINGS = ("selection", "blend", "category_map")
+
+
+def _options() -> dict[str, Any]:
+    """EMPaste's options and their defaults, from its signature, where they are written."""
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(EMPaste).parameters.items()
+        if name not in _NOT_CONFIGURED
+    }
+
+
+def add_empaste_config(cfg: CfgNode) -> None:
+    """Add the node `cfg.EMPASTE`, in place; what the node already holds stays.
+
+    ENABLED (True) switches pasting for training, BANK is the folder of the bank, which has to be
+    set. The other keys are EMPaste's arguments in capitals, with its defaults: PLACEMENT, COUNT,
+    SELECTION, SCALE, MAX_ANGLE, MAX_SCALE, BLEND, FLIP, MIN_VISIBLE, CATEGORY_MAP, EXCLUDE. Class
+    names come from the metadata of `cfg.DATASETS.TRAIN`.
+
+    COUNT, SELECTION, BLEND, MAX_SCALE and CATEGORY_MAP take values of several types, which yacs
+    allows only where the default is None: there None stands for EMPaste's default. As yacs holds
+    no mappings as values, weights and names are given as pairs:
+
+        EMPASTE.COUNT "(1, 4)"  EMPASTE.BLEND "[('gaussian', 0.7), ('none', 0.3)]"
+        EMPASTE.CATEGORY_MAP "[('tvmonitor', 'tv')]"  EMPASTE.EXCLUDE "('person',)"
+    """
+    defaults = {"ENABLED": True, "BANK": ""}
+    for name, default in _options().items():
+        defaults[name.upper()] = None if name in _MIXED_TYPES else default
+    if "EMPASTE" not in cfg:
+        cfg.EMPASTE = CfgNode()
+    for key, default in defaults.items():
+        if key not in cfg.EMPASTE:
+            cfg.EMPASTE[key] = default
+
+
+def paste_from_config(cfg: CfgNode) -> EMPaste | None:
+    """The EMPaste of `cfg.EMPASTE`, or None where it is not enabled.
+
+    Raises:
+        ArgumentError: the node or its BANK is missing, or a value is not what EMPaste takes.
+        BankError: the bank cannot be opened.
+    """
+    if "EMPASTE" not in cfg:
+        raise ArgumentError("cfg.EMPASTE: there is no such node; call add_empaste_config(cfg)")
+    node = cfg.EMPASTE
+    if not node.ENABLED:
+        logger.info("EMPASTE.ENABLED is False: nothing is pasted")
+        return None
+    if not node.BANK:
+        raise ArgumentError(
+            "EMPASTE.BANK: is not set; give the folder of a bank, or set EMPASTE.ENABLED False"
+        )
+    options = {name: node[name.upper()] for name in _options() if node[name.upper()] is not None}
+    for name in _MAPPINGS:
+        if name in options and not isinstance(options[name], (str, Mapping)):
+            options[name] = _from_pairs(name, options[name])
+    if not isinstance(options.get("count", 0), int):
+        options["count"] = tuple(options["count"])
+    return EMPaste(node.BANK, **options)
+
+
+def _from_pairs(name: str, value: Any) -> dict[str, Any]:
+    try:
+        return {str(key): item for key, item in value}
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"EMPASTE.{name.upper()}: {value!r} is not a list of (name, value) pairs"
+        ) from None
