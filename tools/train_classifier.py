@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="train_classifier",
         description="Train a multi-label classifier on a data set's image-level labels. The "
-        "result is a file for build_bank's --classifier. An interrupted run goes on where it "
+        "result is a file that build_bank takes as its classifier. An interrupted run goes on where it "
         "stopped when it is started again with the same options.",
     )
     add_dataset_arguments(parser)

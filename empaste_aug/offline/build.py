@@ -1,0 +1,108 @@
+"""From photos with image-level labels to a bank: F-EM's stages, run in order or one alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from empaste_aug.offline.datasets.base import Dataset
+from empaste_aug.offline.stages.base import Progress
+from empaste_aug.offline.stages.photos import Photo
+from empaste_aug.offline.stages.summary import BuildReport
+from empaste_aug.offline.stages.wiring import StageSet
+from empaste_aug.types import ArgumentError
+
+STAGES = ("classifier", "cams", "proposals", "features", "fem", "bank")
+"""In the order in which they run."""
+
+
+class Build(StageSet):
+    """One build; the options are `StageSet`'s."""
+
+    def run(self, stages: Sequence[str] | None = None, *, redo: bool = False) -> BuildReport:
+        """Run all stages, or the named ones, in their order.
+
+        Args:
+            stages: names out of `STAGES`; what earlier stages left must be there.
+            redo: compute the stages that run anew, though their files are there.
+
+        Raises:
+            ArgumentError: an unknown stage, or one whose input is missing.
+            BankError: `output` holds a finished bank made otherwise, and `overwrite` is off.
+        """
+        wanted = STAGES if stages is None else tuple(stages)
+        unknown = [name for name in wanted if name not in STAGES]
+        if unknown or not wanted:
+            raise ArgumentError(
+                f"stages: {', '.join(unknown) or 'none'} given; there are {', '.join(STAGES)}"
+            )
+        if "bank" in wanted:
+            self.bank_stage.check()
+        written = [photo for photo in self.photos if self.write_extra or not photo.extra]
+        report = BuildReport(
+            work=self.work,
+            images=len(self.main_photos),
+            extra_images=len(self.extra_photos),
+            pairs=sum(len(photo.labels) for photo in written),
+        )
+        options = {"redo": redo, "progress": self.progress}
+        runners: dict[str, Callable[[], Progress]] = {
+            "classifier": lambda: self.classifier_stage.run(**options),
+            "cams": lambda: self.cam_stage.run(self.photos, **options),
+            "proposals": lambda: self.proposal_stage.run(self.photos, **options),
+            "features": lambda: self.feature_stage.run(self.photos, **options),
+            "fem": lambda: self.foreground_stage.run(self.photos, **options),
+            "bank": lambda: self.bank_stage.run(
+                written, self.foreground_stage, self.photos, **options
+            ),
+        }
+        for name in STAGES:
+            if name in wanted:
+                start = time.perf_counter()
+                report.stages[name] = runners[name]()
+                report.seconds[name] = time.perf_counter() - start
+        if "bank" in wanted:
+            self._complete(report, written)
+        return report
+
+    def _complete(self, report: BuildReport, written: Sequence[Photo]) -> None:
+        proposals, features = self.proposal_stage.cache, self.feature_stage.cache
+        report.proposals = sum(proposals.length(photo.name, "lengths") for photo in written)
+        report.eligible = sum(features.length(photo.name, "segment") for photo in written)
+        report.classes = self.bank_stage.classes
+        report.kept = sum(row.kept for row in report.classes)
+        report.bank = self.output
+        report.save(self.work / "report.json")
+
+
+def build_bank(
+    dataset: Dataset,
+    output: str | Path,
+    *,
+    stages: Sequence[str] | None = None,
+    redo: bool = False,
+    **options: Any,
+) -> BuildReport:
+    """Build a bank from photos with image-level labels (paper, 3.1): `Build(...).run(...)`.
+
+    Every stage leaves its results in the work folder, photo by photo, so that a build that was
+    stopped at any point goes on where it was, and a changed option recomputes only what depends on
+    it. The result does not depend on `workers`, nor on interruptions.
+
+    Args:
+        dataset: photos with image-level labels; its instances are never read.
+        output: the bank's folder.
+        stages: the stages to run, out of `STAGES`; all by default.
+        redo: compute them anew.
+        options: see `StageSet`.
+
+    Returns:
+        What was done; also in ``<work>/report.json`` once the bank is written.
+
+    Raises:
+        ArgumentError, BankError, DatasetError, MissingDependencyError: see `StageSet` and
+            `Build.run`.
+    """
+    return Build(dataset, output, **options).run(stages, redo=redo)

@@ -1,0 +1,220 @@
+"""A segment of a photo as the classifier sees it, and its distance to the Grad-CAM anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from empaste_aug.types import ArgumentError, tight_box
+
+if TYPE_CHECKING:
+    from empaste_aug.offline.classify import Classifier
+
+GREY = (128, 128, 128)
+"""The padding's colour where no classifier is at hand to give its own mean colour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentConfig:
+    """Which segments are eligible, and how one is shown to the classifier (paper, appendix 6).
+
+    Attributes:
+        min_area: the least area of a segment, as a share of the image (the paper's 1 %).
+        max_span: a segment whose box spans this share of the image's width or height is dropped
+            ("almost the same size" in the paper).
+        erosion: how much of the mask's rim is taken off before the segment is cut out: below 1, a
+            radius as a share of the square root of the mask's area; from 1 on, a radius in pixels.
+            The paper does not give it.
+    """
+
+    min_area: float = 0.01
+    max_span: float = 0.95
+    erosion: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for a constant out of its range."""
+        if not 0 <= self.min_area < 1:
+            raise ArgumentError(f"min_area: must be in [0, 1), not {self.min_area}")
+        if not self.max_span > 0:
+            raise ArgumentError(f"max_span: must be positive, not {self.max_span}")
+        if self.erosion < 0:
+            raise ArgumentError(f"erosion: must not be negative, not {self.erosion}")
+
+
+def distance_to_anchor(mask: NDArray[np.bool_], anchor: tuple[float, float]) -> float:
+    """The mean Euclidean distance of a mask's pixel centres to the anchor (paper, 3.1).
+
+    Args:
+        mask: (H, W) bool.
+        anchor: (x, y), the centre of gravity of the thresholded Grad-CAM map.
+
+    Returns:
+        Pixels; inf for an empty mask, which is far from everything.
+    """
+    y, x = np.nonzero(mask)
+    if x.size == 0:
+        return float("inf")
+    return float(np.hypot(x - anchor[0], y - anchor[1]).mean())
+
+
+def distances_to_anchors(
+    masks: Sequence[NDArray[np.bool_]], anchors: ArrayLike
+) -> NDArray[np.float32]:
+    """`distance_to_anchor` of every mask to every anchor.
+
+    Args:
+        masks: M masks of one (H, W).
+        anchors: (K, 2) of x, y.
+
+    Returns:
+        (M, K) float32, pixels; inf in the rows of empty masks.
+    """
+    points = np.asarray(anchors, dtype=np.float64).reshape(-1, 2)
+    result = np.full((len(masks), len(points)), np.inf, dtype=np.float32)
+    if not masks or not len(points):
+        return result
+    height, width = masks[0].shape
+    y, x = np.mgrid[:height, :width]
+    maps = np.stack([np.hypot(x - px, y - py).ravel() for px, py in points])
+    for row, mask in enumerate(masks):
+        inside = np.flatnonzero(mask)
+        if inside.size:
+            result[row] = maps[:, inside].mean(axis=1)
+    return result
+
+
+def erode(mask: NDArray[np.bool_], size: float) -> NDArray[np.bool_]:
+    """Take off a mask's rim, where proposals hold artifacts and pixels of the background.
+
+    The image's border takes nothing off: an object that leaves the photo keeps its cut side.
+
+    Args:
+        mask: (H, W) bool.
+        size: the radius of the round structuring element: below 1, a share of the square root of
+            the mask's area; from 1 on, pixels. It is rounded to whole pixels; 0 erodes nothing.
+
+    Returns:
+        (H, W) bool; the mask itself where erosion would leave nothing of it.
+
+    Raises:
+        ArgumentError: `size` is negative.
+    """
+    if size < 0:
+        raise ArgumentError(f"size: an erosion must not be negative, not {size}")
+    radius = round(size if size >= 1 else size * float(np.count_nonzero(mask)) ** 0.5)
+    box = tight_box(mask)
+    if radius == 0 or box is None:
+        return mask
+    height, width = mask.shape
+    x0, y0 = max(int(box[0]) - radius, 0), max(int(box[1]) - radius, 0)
+    x1, y1 = min(int(box[2]) + radius, width), min(int(box[3]) + radius, height)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    inner = cv2.erode(mask[y0:y1, x0:x1].astype(np.uint8), disc).astype(bool)
+    if not inner.any():
+        return mask
+    result = np.zeros_like(mask)
+    result[y0:y1, x0:x1] = inner
+    return result
+
+
+def segment_crop(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    *,
+    size: int,
+    erosion: float = 0.0,
+    grey: Sequence[int] = GREY,
+) -> NDArray[np.uint8]:
+    """A segment on grey, made square and resized: what the classifier is shown (appendix 6).
+
+    The eroded mask's minimum bounding box is cut out, its background and the padding to a centred
+    square are grey, and the square is resized.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        mask: (H, W) bool, not empty.
+        size: side of the result in pixels.
+        erosion: see `erode`.
+        grey: RGB of the padding; a classifier's own mean colour becomes zero in its input.
+
+    Returns:
+        (size, size, 3) uint8 RGB.
+
+    Raises:
+        ArgumentError: the mask is empty, or not of the image's size.
+    """
+    if mask.shape != image.shape[:2]:
+        raise ArgumentError(f"mask: its shape {mask.shape} is not the image's {image.shape[:2]}")
+    mask = erode(mask, erosion)
+    box = tight_box(mask)
+    if box is None:
+        raise ArgumentError("mask: holds no pixel, so there is no segment to cut out")
+    x0, y0, x1, y1 = (int(v) for v in box)
+    height, width = y1 - y0, x1 - x0
+    side = max(height, width)
+    square = np.empty((side, side, 3), dtype=np.uint8)
+    square[:] = np.asarray(grey, dtype=np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    inside = mask[y0:y1, x0:x1]
+    square[top : top + height, left : left + width][inside] = image[y0:y1, x0:x1][inside]
+    interpolation = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (size, size), interpolation=interpolation), np.uint8)
+
+
+def classifier_grey(mean: Sequence[float]) -> tuple[int, int, int]:
+    """The mean colour that a classifier subtracts ([0, 1] per channel), as RGB uint8 values."""
+    r, g, b = (round(255 * float(value)) for value in mean)
+    return r, g, b
+
+
+def segment_features(
+    classifier: Classifier,
+    image: NDArray[np.uint8],
+    masks: Sequence[NDArray[np.bool_]],
+    *,
+    erosion: float = SegmentConfig.erosion,
+    batch_size: int = 64,
+) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+    """phi and the logits of every segment of one photo, computed once (paper, 3.1, Alg. 1).
+
+    The segments are cropped by `segment_crop` on the classifier's mean colour and run on the
+    device where the classifier's weights lie.
+
+    Args:
+        classifier: in evaluation mode.
+        image: (H, W, 3) uint8 RGB.
+        masks: M masks (H, W) bool, none of them empty.
+        erosion: see `erode`.
+        batch_size: segments per forward pass.
+
+    Returns:
+        phi, (M, D) float16, the pooled output of the last convolution; and the logits,
+        (M, K) float32, one per class of the classifier.
+
+    Raises:
+        ArgumentError: a mask is empty or of another size; `batch_size` is not positive.
+    """
+    if batch_size < 1:
+        raise ArgumentError(f"batch_size: must be positive, not {batch_size}")
+    device = next(classifier.parameters()).device
+    grey = classifier_grey(classifier.mean)
+    size = classifier.input_size
+    features: list[NDArray[np.float16]] = []
+    logits: list[NDArray[np.float32]] = []
+    with torch.inference_mode():
+        for start in range(0, max(len(masks), 1), batch_size):  # no mask: one batch of none
+            batch = masks[start : start + batch_size]
+            inputs = torch.zeros((len(batch), 3, size, size))
+            for row, mask in enumerate(batch):
+                crop = segment_crop(image, mask, size=size, erosion=erosion, grey=grey)
+                inputs[row] = classifier.preprocess(crop)
+            phi = classifier.features(inputs.to(device))
+            logits.append(classifier.logits(phi).float().cpu().numpy())
+            features.append(phi.to(torch.float16).cpu().numpy())
+    return np.concatenate(features), np.concatenate(logits)

@@ -1,0 +1,175 @@
+"""Stage `bank`: what of F-EM's choices is kept becomes a bank; the table of classes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from empaste_aug.bank import BankWriter
+from empaste_aug.bank.files import sha256_of
+from empaste_aug.bank.schema import MANIFEST, load_manifest
+from empaste_aug.offline.stages.base import Progress
+from empaste_aug.offline.stages.cutouts import write_cutouts
+from empaste_aug.offline.stages.foregrounds import Choice, ForegroundStage
+from empaste_aug.offline.stages.photos import Photo
+from empaste_aug.offline.stages.selection import Cut, qualities, select
+from empaste_aug.offline.stages.summary import ClassCount
+from empaste_aug.types import BankError
+
+
+class BankStage:
+    """Writes a bank, unless the folder holds the same one already.
+
+    Args:
+        output: the bank's folder.
+        class_names: its categories.
+        config: every option that the bank depends on, as JSON values; for the manifest.
+        input_hash: of the photos and their labels; for the manifest.
+        classifier: the classifier's file; its hash goes into the manifest.
+        cut: which masks to keep.
+        overwrite: replace a finished bank that was made otherwise.
+
+    Attributes:
+        classes: one entry per class, once the stage has run.
+    """
+
+    name: ClassVar[str] = "bank"
+
+    def __init__(
+        self,
+        output: str | Path,
+        class_names: Sequence[str],
+        *,
+        config: Mapping[str, Any],
+        input_hash: str,
+        classifier: Path,
+        cut: Cut,
+        overwrite: bool,
+    ) -> None:
+        self.output = Path(output)
+        self.class_names = tuple(class_names)
+        self.config: dict[str, Any] = json.loads(json.dumps(config))
+        self.input_hash = input_hash
+        self.classifier = classifier
+        self.cut = cut
+        self.overwrite = overwrite
+        self.classes: list[ClassCount] = []
+
+    def check(self) -> None:
+        """Refuse, before any work is done, to replace a finished bank made otherwise.
+
+        Raises:
+            BankError: it would be replaced, and `overwrite` is off.
+        """
+        if (self.output / MANIFEST).exists() and not self.overwrite and not self._same():
+            raise BankError(
+                f"{self.output}: holds a finished bank that was made from other photos or with "
+                "other options; overwrite=True (--overwrite) replaces it"
+            )
+
+    def run(
+        self,
+        photos: Sequence[Photo],
+        foregrounds: ForegroundStage,
+        statistics: Sequence[Photo],
+        *,
+        redo: bool = False,
+        progress: bool = True,
+    ) -> Progress:
+        """Write the masks that are kept.
+
+        Args:
+            photos: those whose masks may go into the bank, in its order.
+            foregrounds: the stage `fem`, done.
+            statistics: the photos that it ran on.
+            redo: write the bank anew though it is there.
+            progress: show a bar on stderr.
+
+        Returns:
+            Cut-outs written, or found written.
+        """
+        everything = foregrounds.choices(statistics)
+        names = {photo.name for photo in photos}
+        quality = qualities(everything)
+        mine = np.array([choice.photo in names for choice in everything], dtype=bool)
+        choices = [choice for choice, wanted in zip(everything, mine, strict=True) if wanted]
+        quality = quality[mine]
+        kept = select(choices, quality, self.cut)
+        self.classes = self._count(photos, choices, kept, foregrounds.history(statistics))
+        rows = np.flatnonzero(kept)
+        if not redo and self._same() and self._same_classifier():
+            return Progress(0, len(rows))
+        self.check()
+        with BankWriter(
+            self.output,
+            categories=self.class_names,
+            supervision="labels",
+            method="f-em",
+            config=self.config,
+            input_hash=self.input_hash,
+            classifier=self.classifier,
+            overwrite=True,
+        ) as writer:
+            write_cutouts(
+                writer,
+                photos,
+                [choices[row] for row in rows],
+                quality[rows],
+                foregrounds.features.proposals,
+                progress=progress,
+            )
+        return Progress(len(rows), 0)
+
+    def _manifest(self) -> dict[str, Any] | None:
+        """The manifest of a finished bank in the folder; None where there is none to be read."""
+        try:
+            return load_manifest(self.output)
+        except BankError:
+            return None
+
+    def _same(self) -> bool:
+        manifest = self._manifest()
+        return (
+            manifest is not None
+            and manifest["config"] == self.config
+            and manifest["input_hash"] == self.input_hash
+        )
+
+    def _same_classifier(self) -> bool:
+        manifest = self._manifest()
+        made = None if manifest is None else manifest["classifier"]
+        return made is not None and made["sha256"] == sha256_of(self.classifier)
+
+    def _count(
+        self,
+        photos: Sequence[Photo],
+        choices: Sequence[Choice],
+        kept: NDArray[np.bool_],
+        history: Mapping[int, Sequence[Sequence[float]]],
+    ) -> list[ClassCount]:
+        pairs = Counter(label for photo in photos for label in photo.labels)
+        chosen = Counter(choice.category_id for choice in choices)
+        changed = Counter(choice.category_id for choice in choices if choice.changed)
+        scores: dict[int, list[float]] = defaultdict(list)
+        for choice, keep in zip(choices, kept, strict=True):
+            if keep:
+                scores[choice.category_id].append(choice.score)
+        return [
+            ClassCount(
+                name=name,
+                pairs=pairs[category],
+                without_segment=pairs[category] - chosen[category],
+                cut=chosen[category] - len(scores[category]),
+                kept=len(scores[category]),
+                changed=changed[category],
+                mean_score=float(np.mean(scores[category])) if scores[category] else None,
+                rounds=history.get(category, ()),
+            )
+            for category, name in enumerate(self.class_names)
+        ]

@@ -1,0 +1,80 @@
+"""How good each chosen mask is believed to be, and which of them a bank keeps."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from empaste_aug.offline.stages.foregrounds import Choice
+from empaste_aug.types import ArgumentError
+
+UNKNOWN_QUALITY = 0.5
+"""The quality of a mask whose class had too few photos for EM."""
+
+RANKINGS = ("quality", "score")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """Which of the chosen masks the bank keeps; by default all of them.
+
+    Attributes:
+        min_score: the least classifier probability (the paper: 0.1).
+        keep: the share of each class's remaining masks to keep, the best ones, rounded up.
+        keep_by: what best means: "quality" or "score".
+    """
+
+    min_score: float = 0.0
+    keep: float = 1.0
+    keep_by: str = "quality"
+
+    def __post_init__(self) -> None:
+        """Raise ArgumentError for a value out of its range."""
+        if not 0 <= self.min_score <= 1:
+            raise ArgumentError(f"min_score: must be in [0, 1], not {self.min_score}")
+        if not 0 < self.keep <= 1:
+            raise ArgumentError(f"keep: must be a share in (0, 1], not {self.keep}")
+        if self.keep_by not in RANKINGS:
+            raise ArgumentError(
+                f"keep_by: must be one of {', '.join(RANKINGS)}, not {self.keep_by!r}"
+            )
+
+
+def qualities(choices: Sequence[Choice]) -> NDArray[np.float64]:
+    """How good each mask is believed to be, in (0, 1], higher is better.
+
+    It is 1 minus the share of the class's masks that lie nearer to the class's distribution: 1 for
+    the nearest, close to 0 for the farthest. It ranks within a class; it is no probability, and
+    says nothing about one class against another. `UNKNOWN_QUALITY` where there was no EM.
+    """
+    result = np.full(len(choices), UNKNOWN_QUALITY)
+    for rows in _by_class(choices).values():
+        distance = np.array([choices[row].distance for row in rows])
+        known = ~np.isnan(distance)
+        nearer = np.searchsorted(np.sort(distance[known]), distance[known], side="left")
+        result[np.array(rows)[known]] = 1.0 - nearer / max(int(known.sum()), 1)
+    return result
+
+
+def select(choices: Sequence[Choice], quality: NDArray[np.float64], cut: Cut) -> NDArray[np.bool_]:
+    """Which choices the bank keeps: first by `min_score`, then the best share of each class."""
+    score = np.array([choice.score for choice in choices])
+    kept = np.zeros(len(choices), dtype=bool)
+    worth = quality if cut.keep_by == "quality" else score
+    for rows in _by_class(choices).values():
+        left = np.array([row for row in rows if score[row] >= cut.min_score], dtype=np.int64)
+        count = math.ceil(cut.keep * len(left) - 1e-9)
+        kept[left[np.argsort(-worth[left], kind="stable")[:count]]] = True
+    return kept
+
+
+def _by_class(choices: Sequence[Choice]) -> dict[int, list[int]]:
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row, choice in enumerate(choices):
+        groups[choice.category_id].append(row)
+    return groups

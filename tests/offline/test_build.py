@@ -1,0 +1,497 @@
+"""The stages from photos to a bank: resumable, keyed, one alone or all, and what they write."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("timm")
+from PIL import Image
+
+from empaste_aug import ArgumentError, BankError, MaskBank
+from empaste_aug.offline.build import STAGES, Build, build_bank
+from empaste_aug.offline.classify import Classifier, Recipe
+from empaste_aug.offline.datasets import Dataset, load_folder
+from empaste_aug.offline.fem import FEMConfig
+from empaste_aug.offline.proposals.base import Segment
+from empaste_aug.offline.segments import SegmentConfig
+from empaste_aug.offline.stages import proposals as proposal_stage
+from empaste_aug.offline.stages.cache import StageCache
+from empaste_aug.offline.stages.selection import Cut, qualities, select
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"  # pycocotools with numpy 2
+)
+
+COLOURS = {"blue": (20, 20, 230), "red": (230, 20, 20)}
+SIZE = 48
+BACKBONE = "timm/test_efficientnet"
+
+
+def make_photos(folder: Path, number: int, *, first: int = 0, seed: int = 0) -> None:
+    """Grey noise with a red square, a blue one, or both; and one photo without an object."""
+    rng = np.random.default_rng(seed)
+    labels: dict[str, list[str]] = {}
+    (folder / "images").mkdir(parents=True)
+    for index in range(first, first + number):
+        image = rng.integers(90, 140, (SIZE, SIZE + 8, 3), dtype=np.uint8)
+        names = [["red"], ["blue"], ["red", "blue"]][index % 3]
+        for place, name in enumerate(names):
+            x, y = 2 + 26 * place + int(rng.integers(0, 6)), int(rng.integers(2, 24))
+            image[y : y + 18, x : x + 18] = COLOURS[name]
+        labels[f"p{index:03d}.png"] = names
+        Image.fromarray(image).save(folder / "images" / f"p{index:03d}.png")
+    empty = rng.integers(90, 140, (SIZE, SIZE, 3), dtype=np.uint8)
+    Image.fromarray(empty).save(folder / "images" / f"void{first}.png")
+    labels[f"void{first}.png"] = []
+    (folder / "labels.json").write_text(json.dumps(labels))
+
+
+class ColourSegments:
+    """Proposes each coloured square, and two patches of the background."""
+
+    name = "colour"
+    calls = 0
+
+    def config(self) -> dict[str, Any]:
+        return {"kind": "colour"}
+
+    def __call__(self, image: np.ndarray, *, image_id: str) -> list[Segment]:
+        type(self).calls += 1
+        found = []
+        for colour in COLOURS.values():
+            near = np.abs(image.astype(int) - colour).sum(axis=2) < 30
+            if near.any():
+                found.append(Segment.from_mask(near, self.name))
+        for x in (0, 40):
+            patch = np.zeros(image.shape[:2], dtype=bool)
+            patch[40:46, x : x + 8] = True
+            found.append(Segment.from_mask(patch, self.name, 0.5))
+        speck = np.zeros(image.shape[:2], dtype=bool)
+        speck[0, 0] = True
+        return [*found, Segment.from_mask(speck, self.name)]
+
+
+@pytest.fixture(autouse=True)
+def colour_segments(monkeypatch: pytest.MonkeyPatch) -> type[ColourSegments]:
+    monkeypatch.setattr(ColourSegments, "calls", 0)
+    real = proposal_stage.build_proposals
+
+    def build(names: Any, **options: Any) -> Any:
+        return ColourSegments() if list(names) == ["colour"] else real(names, **options)
+
+    monkeypatch.setattr(proposal_stage, "build_proposals", build)
+    return ColourSegments
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "colours"
+    make_photos(folder, 9)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained, but its head tells red from blue on the network's own random features."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = Classifier.create(["blue", "red"], backbone=BACKBONE, pretrained=None, input_size=32)
+    crops = torch.stack(
+        [made.preprocess(np.full((8, 8, 3), colour, np.uint8)) for colour in COLOURS.values()]
+    )
+    with torch.no_grad():
+        phi = made.features(crops)
+        made.head.weight.copy_(torch.stack([phi[0] - phi[1], phi[1] - phi[0]]))
+    path = tmp_path_factory.mktemp("classifier") / "classifier.pt"
+    made.save(path)
+    return path
+
+
+@pytest.fixture
+def options(classifier: Path) -> dict[str, Any]:
+    return {
+        "classifier": classifier,
+        "proposals": ["colour"],
+        "workers": 1,
+        "progress": False,
+    }
+
+
+@pytest.fixture
+def dataset(root: Path) -> Dataset:
+    return load_folder(root)
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_photos_to_bank(dataset: Dataset, tmp_path: Path, options: dict[str, Any]) -> None:
+    report = build_bank(dataset, tmp_path / "bank", **options)
+    assert tuple(report.stages) == STAGES
+    assert (report.images, report.pairs, report.kept) == (10, 12, 12)
+    assert report.proposals == 9 * 3 + 12
+    assert report.eligible == report.proposals - 9  # the specks
+    assert [(row.name, row.pairs, row.kept) for row in report.classes] == [
+        ("blue", 6, 6),
+        ("red", 6, 6),
+    ]
+    bank = MaskBank(tmp_path / "bank")
+    assert bank.categories == ["blue", "red"]
+    assert len(bank) == 12
+    photos = {image.image_id: image for image in dataset.images}
+    for row in range(len(bank)):
+        entry = bank.index[row]
+        photo = photos[bank.image_id(row)]
+        image = np.asarray(Image.open(photo.path).convert("RGB"))
+        x0, y0, x1, y1 = (int(entry[f"source_{name}"]) for name in ("x0", "y0", "x1", "y1"))
+        assert (entry["source_height"], entry["source_width"]) == image.shape[:2]
+        assert bank.image_file(row) == photo.file_name
+        assert entry["category_id"] in photo.labels
+        cutout = bank[row]
+        assert cutout.rgb.shape == (y1 - y0, x1 - x0, 3)
+        assert set(np.unique(cutout.alpha)) == {0, 255}
+        ys, xs = np.nonzero(cutout.mask)
+        tight = (xs.min(), ys.min(), x1 - x0 - 1 - xs.max(), y1 - y0 - 1 - ys.max())
+        borders = (x0, y0, image.shape[1] - x1, image.shape[0] - y1)
+        for margin, border in zip(tight, borders, strict=True):
+            assert margin == 4 or (margin < 4 and border == 0)
+        candidates = [segment.mask() for segment in ColourSegments()(image, image_id="")]
+        placed = np.zeros(image.shape[:2], dtype=bool)
+        placed[y0:y1, x0:x1] = cutout.mask
+        assert any((placed == candidate).all() for candidate in candidates)
+        assert np.abs(cutout.rgb.astype(int) - image[y0:y1, x0:x1]).mean() < 12
+        assert 0 <= cutout.score <= 1
+        assert 0 < cutout.quality <= 1
+
+
+def test_the_manifest_tells_how_it_was_made(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any], classifier: Path
+) -> None:
+    build_bank(dataset, tmp_path / "bank", **options, fem=FEMConfig(top_n=2))
+    manifest = MaskBank(tmp_path / "bank").manifest
+    assert manifest["supervision"] == "labels"
+    assert manifest["method"] == "f-em"
+    assert manifest["config"]["fem"]["top_n"] == 2
+    assert manifest["config"]["proposals"] == {"config": {"kind": "colour"}, "name": "colour"}
+    assert manifest["classifier"]["file"] == classifier.name
+
+
+def test_a_second_run_computes_nothing(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    output = tmp_path / "bank"
+    build_bank(dataset, output, **options)
+    before = snapshot(output)
+    calls = ColourSegments.calls
+    report = build_bank(dataset, output, **options)
+    assert {name: entry.computed for name, entry in report.stages.items()} == dict.fromkeys(
+        STAGES, 0
+    )
+    assert ColourSegments.calls == calls
+    assert snapshot(output) == before
+    assert report.kept == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "computed"),
+    [
+        ({"fem": FEMConfig(inliers=0.5)}, {"fem", "bank"}),
+        ({"cam_threshold": 0.8}, {"cams", "fem", "bank"}),
+        ({"segments": SegmentConfig(erosion=0.1)}, {"features", "fem", "bank"}),
+        ({"cut": Cut(keep=0.5)}, {"bank"}),
+    ],
+    ids=["fem", "cams", "features", "bank"],
+)
+def test_a_changed_option_recomputes_what_depends_on_it(
+    dataset: Dataset,
+    tmp_path: Path,
+    options: dict[str, Any],
+    change: dict[str, Any],
+    computed: set[str],
+) -> None:
+    output = tmp_path / "bank"
+    build_bank(dataset, output, **options)
+    with pytest.raises(BankError, match="overwrite"):
+        build_bank(dataset, output, **options, **change)
+    report = build_bank(dataset, output, **options, **change, overwrite=True)
+    assert {name for name, entry in report.stages.items() if entry.computed} == computed
+    back = build_bank(dataset, output, **options, overwrite=True)
+    assert {name for name, entry in back.stages.items() if entry.computed} == {"bank"}
+
+
+def test_a_changed_photo_is_done_again_and_no_other(
+    root: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    build_bank(load_folder(copy), tmp_path / "bank", **options)
+    path = copy / "images" / "p000.png"
+    Image.fromarray(np.asarray(Image.open(path))[:, ::-1].copy()).save(path)
+    report = build_bank(load_folder(copy), tmp_path / "bank", **options, overwrite=True)
+    for name in ("cams", "proposals", "features"):
+        assert report.stages[name].computed == 1
+    assert report.stages["fem"].computed == 1  # p000 is red; blue stands
+    assert report.stages["bank"].computed == 12
+
+
+def test_stages_run_alone_and_say_what_they_lack(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    output = tmp_path / "bank"
+    report = build_bank(dataset, output, stages=["proposals"], **options)
+    assert report.stages["proposals"].computed == 9
+    assert not output.exists()
+    with pytest.raises(ArgumentError, match="--stage features"):
+        build_bank(dataset, output, stages=["cams", "fem"], **options)
+    for name in ("features", "fem", "bank"):
+        report = build_bank(dataset, output, stages=[name], **options)
+        assert tuple(report.stages) == (name,)
+    assert len(MaskBank(output)) == 12
+    assert build_bank(dataset, output, stages=["cams"], **options).stages["cams"].reused == 9
+    again = build_bank(dataset, output, stages=["cams"], redo=True, **options)
+    assert again.stages["cams"].computed == 9
+    with pytest.raises(ArgumentError, match="stages: paint"):
+        build_bank(dataset, output, stages=["paint"], **options)
+
+
+def test_an_interrupted_build_goes_on_to_the_same_bank(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_bank(dataset, tmp_path / "whole", **options)
+
+    def stop_at_fifth(self: ColourSegments, image: np.ndarray, *, image_id: str) -> list[Segment]:
+        if ColourSegments.calls == 4:
+            raise KeyboardInterrupt
+        return original(self, image, image_id=image_id)
+
+    original = ColourSegments.__call__
+    monkeypatch.setattr(ColourSegments, "calls", 0)
+    monkeypatch.setattr(ColourSegments, "__call__", stop_at_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        build_bank(dataset, tmp_path / "stopped", **options)
+    assert not (tmp_path / "stopped" / "manifest.json").exists()
+    monkeypatch.setattr(ColourSegments, "__call__", original)
+    report = build_bank(dataset, tmp_path / "stopped", **options)
+    assert report.stages["cams"].computed == 0
+    assert (report.stages["proposals"].reused, report.stages["proposals"].computed) == (4, 5)
+    assert snapshot(tmp_path / "stopped") == snapshot(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
+def test_damaged_files_are_found_and_made_again(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any], damage: str
+) -> None:
+    output = tmp_path / "bank"
+    build_bank(dataset, output, **options)
+    before = snapshot(output)
+    for stage in ("cams", "proposals", "features", "fem"):
+        path = sorted((tmp_path / "bank.work" / stage).rglob("*.npz"))[0]
+        content = bytearray(path.read_bytes())
+        if damage == "flip":
+            content[len(content) // 2] ^= 0xFF
+        broken = {
+            "cut": bytes(content[: len(content) // 2]),
+            "flip": bytes(content),
+            "empty": b"",
+            "text": b"no archive",
+        }
+        path.write_bytes(broken[damage])
+    report = build_bank(dataset, output, **options, redo=False)
+    for stage in ("cams", "proposals", "features", "fem"):
+        assert (report.stages[stage].computed, report.stages[stage].damaged) == (1, 1)
+    assert snapshot(output) == before
+
+
+def test_a_cache_file_of_another_config_is_not_taken(tmp_path: Path) -> None:
+    one = StageCache(tmp_path, "stage", {"a": 1})
+    two = StageCache(tmp_path, "stage", {"a": 2})
+    one.write("x", "token", {"value": np.arange(3)})
+    two.path("x").parent.mkdir(parents=True)
+    shutil.copy(one.path("x"), two.path("x"))
+    assert two.read("x", "token") is None
+    assert two.damaged == []
+    assert one.read("x", "other") is None
+    content = one.read("x", "token")
+    assert content is not None
+    np.testing.assert_array_equal(content["value"], [0, 1, 2])
+    assert json.loads((one.folder / "config.json").read_text()) == {"a": 1}
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_extra_photos_teach_f_em_and_stay_out_of_the_bank(
+    root: Path, dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    folder = tmp_path / "extra"
+    make_photos(folder, 6, first=20, seed=1)
+    shutil.copy(root / "images" / "p000.png", folder / "images" / "twin.png")
+    labels = json.loads((folder / "labels.json").read_text())
+    (folder / "labels.json").write_text(json.dumps({**labels, "twin.png": ["red"]}))
+    extra = load_folder(folder)
+    build = Build(dataset, tmp_path / "bank", extra=extra, **options)
+    report = build.run()
+    assert report.extra_images == 7  # without the twin
+    assert report.stages["features"].computed == 9 + 6
+    assert len(MaskBank(tmp_path / "bank")) == report.kept == 12
+
+    written = build_bank(dataset, tmp_path / "all", extra=extra, write_extra=True, **options)
+    bank = MaskBank(tmp_path / "all")
+    assert len(bank) == written.kept == 12 + 8
+    ids = [bank.image_id(row) for row in range(len(bank))]
+    assert sum(name.startswith("extra/") for name in ids) == 8
+    assert bank.image_file(len(bank) - 1) is None
+
+    alone = build_bank(dataset, tmp_path / "alone", extra=extra, extra_for="classifier", **options)
+    assert alone.stages["features"].computed == 9
+    with pytest.raises(ArgumentError, match="write_extra"):
+        Build(dataset, tmp_path / "x", write_extra=True, **options)
+
+
+def test_extra_photos_of_an_unknown_class_are_refused(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    folder = tmp_path / "extra"
+    make_photos(folder, 3)
+    (folder / "labels.json").write_text(json.dumps({"p000.png": ["green"]}))
+    with pytest.raises(ArgumentError, match="green"):
+        Build(dataset, tmp_path / "bank", extra=load_folder(folder), **options)
+
+
+def test_the_classifier_is_trained_once(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    options.pop("classifier")
+    options |= {
+        "backbone": BACKBONE,
+        "pretrained": None,
+        "recipe": Recipe(epochs=1, head_epochs=1),
+    }
+    build = Build(dataset, tmp_path / "bank", **options)
+    with pytest.raises(ArgumentError, match="--stage classifier"):
+        build.run(["cams"])
+    assert build.run(["classifier"]).stages["classifier"].computed == 1
+    assert build.run(["classifier", "cams"]).stages["classifier"].reused == 1
+    path = build.classifier_stage.path
+    path.write_bytes(path.read_bytes()[:100])
+    assert build.run(["classifier"]).stages["classifier"].damaged == 1
+
+
+def test_pairs_without_a_segment_are_counted(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    segments = SegmentConfig(min_area=0.9, max_span=2.0)
+    report = build_bank(dataset, tmp_path / "bank", segments=segments, **options)
+    assert report.kept == 0
+    assert [row.without_segment for row in report.classes] == [6, 6]
+    assert "pairs without any" in report.table()
+
+
+def choice(category: int, distance: float, score: float) -> Any:
+    from empaste_aug.offline.stages.foregrounds import Choice
+
+    return Choice("p", category, 0, score, distance, True, False)
+
+
+def test_quality_ranks_within_a_class() -> None:
+    nan = float("nan")
+    rows = [(0, 3.0), (1, 50.0), (0, 1.0), (0, 2.0), (0, 1.0), (2, nan)]
+    quality = qualities([choice(category, distance, 0.5) for category, distance in rows])
+    np.testing.assert_allclose(quality, [0.25, 1.0, 1.0, 0.5, 1.0, 0.5])
+
+
+def test_cuts_by_score_and_share() -> None:
+    choices = [choice(0, d, s) for d, s in ((1, 0.05), (2, 0.2), (3, 0.9), (4, 0.5))]
+    choices.append(choice(1, 9, 0.3))
+    quality = qualities(choices)
+
+    def kept(**options: Any) -> list[int]:
+        return np.flatnonzero(select(choices, quality, Cut(**options))).tolist()
+
+    assert kept() == [0, 1, 2, 3, 4]
+    assert kept(min_score=0.1) == [1, 2, 3, 4]
+    assert kept(keep=0.5) == [0, 1, 4]
+    assert kept(keep=0.5, keep_by="score") == [2, 3, 4]
+    assert kept(keep=0.34, min_score=0.1) == [1, 2, 4]
+    for bad in ({"min_score": 1.5}, {"keep": 0.0}, {"keep_by": "luck"}):
+        with pytest.raises(ArgumentError, match=next(iter(bad))):
+            Cut(**bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"extra_for": "nobody"}, {"cam_threshold": 0.0}, {"cam_component": "some"}, {"workers": -1}],
+)
+def test_bad_options_are_named(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    with pytest.raises(ArgumentError, match=next(iter(bad))):
+        Build(dataset, tmp_path / "bank", **{**options, **bad}).run()
+
+
+def test_a_pool_of_processes_gives_the_same_files(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    options["proposals"] = ["slic"]
+    found = {}
+    for workers in (1, 2):
+        options["workers"] = workers
+        work = tmp_path / f"work{workers}"
+        report = build_bank(dataset, tmp_path / "b", work=work, stages=["proposals"], **options)
+        assert report.stages["proposals"].computed == 9
+        found[workers] = snapshot(work)
+    names = {name for name in found[1] if name.endswith(".npz")}
+    assert len(names) == 9
+    assert found[1].keys() == found[2].keys()
+    for name in names:
+        with np.load(tmp_path / "work1" / name) as one, np.load(tmp_path / "work2" / name) as two:
+            assert all((one[key] == two[key]).all() for key in one.files if key != "strength")
+
+
+def command(root: Path, output: Path, classifier: Path) -> list[str]:
+    script = Path(__file__).resolve().parents[2] / "tools" / "build_bank.py"
+    arguments = ["--dataset", "folder", "--root", str(root), "--output", str(output)]
+    options = ["--classifier", str(classifier), "--proposals", "slic", "--workers", "2"]
+    return [sys.executable, str(script), *arguments, *options]
+
+
+def test_the_command_line_survives_a_kill(tmp_path: Path, root: Path, classifier: Path) -> None:
+    call = command(root, tmp_path / "bank", classifier)
+    process = subprocess.Popen(
+        call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    work = tmp_path / "bank.work"
+    deadline = time.monotonic() + 120
+    while not list(work.glob("proposals/*/*.npz")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "masks kept" in done.stdout
+    assert len(MaskBank(tmp_path / "bank")) == 12
+
+
+def test_the_command_line_names_its_errors(tmp_path: Path, root: Path) -> None:
+    call = command(root, tmp_path / "bank", tmp_path / "none.pt")
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "none.pt" in done.stderr

@@ -1,0 +1,95 @@
+"""Build a bank of cut-outs from photos with image-level labels, or from instance masks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+
+from empaste_aug.offline.build import build_bank
+from empaste_aug.offline.command import run_tool
+from empaste_aug.offline.datasets import Dataset
+from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.from_masks import bank_from_masks
+from empaste_aug.offline.stages.arguments import (
+    add_build_arguments,
+    build_options_from_arguments,
+    changed_build_options,
+)
+from empaste_aug.types import ArgumentError
+
+INTERRUPTED = (
+    "stopped; what was finished is kept in the work folder: the same command again goes on there"
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line's options; the library holds their defaults."""
+    parser = argparse.ArgumentParser(
+        prog="build_bank.py",
+        description=__doc__,
+        epilog="A stopped build goes on where it was when the same command is given again; a "
+        "changed option recomputes only what depends on it.",
+    )
+    add_dataset_arguments(parser)
+    parser.add_argument("--output", required=True, help="the bank's folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace another finished bank")
+    parser.add_argument("--limit", type=int, help="take only this many photos, the first ones")
+    parser.add_argument(
+        "--supervision",
+        choices=("labels", "masks"),
+        default="labels",
+        help="labels: F-EM from image-level labels; masks: cut the annotated objects out "
+        "(%(default)s)",
+    )
+    parser.add_argument(
+        "--masks",
+        dest="supervision",
+        action="store_const",
+        const="masks",
+        default=argparse.SUPPRESS,
+        help="short for --supervision masks",
+    )
+    add_build_arguments(parser)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Build the bank; 0, 2 with one line on stderr for an error, 130 after Ctrl-C."""
+    args = build_parser().parse_args(argv)
+    run = _from_masks if args.supervision == "masks" else _from_labels
+    return run_tool(lambda: run(args), on_interrupt=INTERRUPTED)
+
+
+def _from_labels(args: argparse.Namespace) -> int:
+    options = build_options_from_arguments(args)
+    report = build_bank(_dataset(args), args.output, overwrite=args.overwrite, **options)
+    print(report.table())
+    return 0
+
+
+def _from_masks(args: argparse.Namespace) -> int:
+    useless = changed_build_options(args)
+    if useless:
+        raise ArgumentError(f"{', '.join(useless)}: of no use with --supervision masks")
+    summary = bank_from_masks(_dataset(args), args.output, overwrite=args.overwrite)
+    for name, count in summary["per_class"].items():
+        print(f"{name:<20}{count:>9,}")
+    skipped = ", ".join(f"{count} {reason}" for reason, count in summary["skipped"].items())
+    print(f"{summary['masks']:,} masks from {summary['images']:,} photos")
+    print(f"objects left out: {skipped or 'none'}")
+    print(f"bank: {summary['path']}")
+    return 0
+
+
+def _dataset(args: argparse.Namespace) -> Dataset:
+    dataset = dataset_from_arguments(args)
+    if args.limit is None:
+        return dataset
+    if args.limit < 1:
+        raise ArgumentError(f"--limit: must be at least 1, not {args.limit}")
+    return replace(dataset, images=dataset.images[: args.limit])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Draw a sheet of pasted samples with their masks and boxes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+
+from empaste_aug import EMPaste
+from empaste_aug.offline.command import run_tool
+from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.preview import preview_sheet
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="preview.py", description=__doc__)
+    add_dataset_arguments(parser)
+    parser.add_argument("--bank", required=True, help="the bank's folder")
+    parser.add_argument("--output", default="preview.png", help="the picture to write (.png, .jpg)")
+    parser.add_argument("--number", type=int, default=12, help="how many samples")
+    parser.add_argument("--columns", type=int, default=4, help="samples in a row")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other samples")
+    parser.add_argument(
+        "--originals",
+        choices=("bank", "truth", "none"),
+        default="bank",
+        help="whose masks the photos' own objects get: the bank's, the annotations', nobody's",
+    )
+    parser.add_argument(
+        "--plain", action="store_true", help="the bare images, without masks, boxes and names"
+    )
+    paste = parser.add_argument_group("pasting, see EMPaste")
+    paste.add_argument(
+        "--placement",
+        choices=("random", "space_maximize"),
+        default="random",
+        help="anywhere, or in the largest free circle",
+    )
+    paste.add_argument("--count", type=int, nargs="+", default=[4], help="a number, or low high")
+    paste.add_argument(
+        "--selection",
+        choices=("uniform", "balanced"),
+        default="uniform",
+        help="the same chance for every cut-out, or for every class",
+    )
+    paste.add_argument(
+        "--blend",
+        choices=("gaussian", "none"),
+        default="gaussian",
+        help="soft edges, or hard ones",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the sheet and say what is on it."""
+    args = build_parser().parse_args(argv)
+    return run_tool(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    dataset = dataset_from_arguments(args)
+    paste = EMPaste(
+        args.bank,
+        placement=args.placement,
+        count=args.count[0] if len(args.count) == 1 else tuple(args.count),
+        selection=args.selection,
+        blend=args.blend,
+    )
+    sheet, scenes = preview_sheet(
+        paste,
+        dataset,
+        number=args.number,
+        seed=args.seed,
+        originals=args.originals,
+        columns=args.columns,
+        annotated=not args.plain,
+    )
+    output = Path(args.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(output), sheet[..., ::-1]):
+        print(f"{output}: could not be written", file=sys.stderr)
+        return 2
+    pasted = sum(len(scene.record.placements) for scene in scenes if scene.record)
+    skipped = sum(len(scene.record.skipped) for scene in scenes if scene.record)
+    print(f"{output}: {len(scenes)} samples, {pasted} objects pasted, {skipped} skipped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
