@@ -41,7 +41,7 @@ def draw_scene(
 def contact_sheet(
     images: Sequence[NDArray[np.uint8]], *, cell: tuple[int, int] = (360, 480), columns: int = 4
 ) -> NDArray[np.uint8]:
-    """Pictures side by side, each fitted into a cell of (height, width) pixels.
+    """Pictures side by side, each fitted into the middle of a cell of (height, width) pixels.
 
     Returns:
         (rows * height, columns * width, 3) uint8 RGB on white.
@@ -56,7 +56,8 @@ def contact_sheet(
         size = max(round(w * scale), 1), max(round(h * scale), 1)
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         fitted = cv2.resize(image, size, interpolation=method)
-        y, x = (number // columns) * height + 2, (number % columns) * width + 2
+        y = (number // columns) * height + (height - size[1]) // 2
+        x = (number % columns) * width + (width - size[0]) // 2
         sheet[y : y + size[1], x : x + size[0]] = fitted
     return sheet
 

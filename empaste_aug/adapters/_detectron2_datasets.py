@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from empaste_aug.adapters._detectron2_masks import encode_rle
 from empaste_aug.bank import MaskBank
+from empaste_aug.imageio import follow_text_link
 from empaste_aug.types import ArgumentError, BankError, DatasetError, Instance
 
 _SOURCE_BOX = ("source_x0", "source_y0", "source_x1", "source_y1")
@@ -62,7 +63,7 @@ def _load(bank: MaskBank, image_root: str, min_score: float) -> list[dict[str, A
         image = dicts.setdefault(
             int(entry["image_row"]),
             {
-                "file_name": str(Path(image_root) / str(bank.image_file(row))),
+                "file_name": str(follow_text_link(Path(image_root) / str(bank.image_file(row)))),
                 "image_id": bank.image_id(row),
                 "height": height,
                 "width": width,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,17 @@ def test_detectron2_trains_on_it(tmp_path, photos, name):
         instances = mapper(dataset_dict)["instances"]
         wanted = [a["category_id"] for a in photo["annotations"]]
         assert instances.gt_classes.tolist() == wanted
+
+
+def test_links_that_were_checked_out_as_text_are_followed(tmp_path, photos, name):
+    build(tmp_path / "bank", photos, tmp_path / "photos")
+    (tmp_path / "links").mkdir()
+    for photo in photos:
+        target = Path(photo["file_name"])
+        (tmp_path / "links" / target.name).write_text(f"../photos/{target.name}")
+    register_bank_dataset(name, tmp_path / "bank", tmp_path / "links")
+    found = [Path(d["file_name"]) for d in get_detection_dataset_dicts([name])]
+    assert found == [Path(p["file_name"]).resolve() for p in photos]
 
 
 def test_min_score_leaves_cutouts_out(tmp_path, photos, name):
