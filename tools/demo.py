@@ -9,6 +9,7 @@ command that does the same.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -108,6 +109,7 @@ def train(bank: Path, image_root: Path, iterations: int, workers: int, seed: int
     cfg.EMPASTE.BANK = str(bank)
     cfg.SOLVER.MAX_ITER = iterations
     seed_all_rng(seed)
+    torch.set_num_threads(max((os.cpu_count() or 1) - workers, 1))  # the workers need theirs
     model = build_model(cfg).train()
     optimizer = build_optimizer(cfg, model)
     loader = iter(build_detection_train_loader(cfg, mapper=EMPasteMapper(cfg, is_train=True)))

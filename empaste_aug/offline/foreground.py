@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.covariance import ledoit_wolf, oas, shrunk_covariance
+from sklearn.covariance import ledoit_wolf_shrinkage, oas
 
 from empaste_aug.types import ArgumentError
 
 DISTANCES = ("mahalanobis", "cosine")
 COVARIANCES = ("ledoit_wolf", "oas", "shrunk")
 _CHUNK = 8192
+_FLOOR = 1e-6
 
 
 class ForegroundModel:
     """A mean, and a metric round it (paper, 3.1, step 2).
 
+    The covariance S is the samples' own, shrunk towards the scaled identity, (1 - s) C + s mu I
+    with mu = tr(C) / D: an estimate that holds with fewer samples than dimensions. It is kept as
+    the singular vectors of the samples, at most N of them, so that neither estimating it nor
+    measuring distances costs D x D.
+
     Args:
         samples: (N, D) features of the selected segments, N >= 2.
         distance: "mahalanobis", or "cosine", which needs no covariance.
-        covariance: "ledoit_wolf", "oas", or "shrunk" (towards the scaled identity, by the constant
-            `shrinkage`): estimators that hold with fewer samples than dimensions.
+        covariance: how s is found: "ledoit_wolf", "oas", or "shrunk" for the constant `shrinkage`.
         shrinkage: in (0, 1], for "shrunk".
 
     Attributes:
         mean: (D,) float64.
-        covariance: (D, D) float64, positive definite; None for the cosine distance.
 
     Raises:
         ArgumentError: fewer than two samples, or an unknown distance or covariance.
@@ -47,43 +51,65 @@ class ForegroundModel:
             )
         samples = samples.astype(np.float64)
         self.mean: NDArray[np.float64] = samples.mean(axis=0)
-        self.covariance: NDArray[np.float64] | None = None
-        self._whiten: NDArray[np.float64] | None = None
+        self._axes: NDArray[np.float64] | None = None
         if distance == "mahalanobis":
-            self.covariance = _covariance(samples - self.mean, covariance, shrinkage)
-            self._whiten = np.linalg.inv(np.linalg.cholesky(self.covariance)).T
+            centred = samples - self.mean
+            share = _shrinkage(centred, covariance, shrinkage)
+            variances, axes = _principal_axes(centred)
+            mean_variance = float(variances.sum()) / centred.shape[1]
+            # The floor keeps S invertible where nothing is shrunk, or all samples are the same.
+            self._base = (share + _FLOOR) * mean_variance if mean_variance > 0 else 1.0
+            self._variances = (1 - share) * variances + self._base
+            self._axes = axes
+
+    @property
+    def covariance(self) -> NDArray[np.float64] | None:
+        """(D, D) positive definite S; None for the cosine distance."""
+        if self._axes is None:
+            return None
+        along = self._axes.T * (self._variances - self._base)
+        return np.asarray(along @ self._axes + self._base * np.eye(len(self.mean)))
 
     def distances(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """(M,) distances of (M, D) features: sqrt((h - mu)' S^-1 (h - mu)), or 1 - cosine."""
         result = np.empty(len(features))
         for start in range(0, len(features), _CHUNK):
             rows = features[start : start + _CHUNK].astype(np.float64)
-            if self._whiten is not None:
-                value = np.linalg.norm((rows - self.mean) @ self._whiten, axis=1)
-            else:
-                lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(self.mean)
-                value = 1.0 - (rows @ self.mean) / np.maximum(lengths, np.finfo(np.float64).tiny)
-            result[start : start + _CHUNK] = value
+            measure = self._cosine if self._axes is None else self._mahalanobis
+            result[start : start + _CHUNK] = measure(rows)
         return result
 
+    def _mahalanobis(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Along the samples' axes by their variances, across them all by the identity's share."""
+        assert self._axes is not None
+        centred = rows - self.mean
+        along = (centred @ self._axes.T) ** 2
+        across = np.maximum((centred**2).sum(axis=1) - along.sum(axis=1), 0.0)
+        return np.asarray(np.sqrt((along / self._variances).sum(axis=1) + across / self._base))
 
-def _covariance(
-    centred: NDArray[np.float64], estimator: str, shrinkage: float
-) -> NDArray[np.float64]:
-    """(D, D) positive definite estimate from (N, D) samples whose mean is zero."""
+    def _cosine(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(self.mean)
+        return np.asarray(1.0 - (rows @ self.mean) / np.maximum(lengths, np.finfo(np.float64).tiny))
+
+
+def _principal_axes(
+    centred: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variances (R,) and axes (R, D) of (N, D) samples, R = min(N, D)."""
+    count, dimension = centred.shape
+    if count <= dimension:
+        _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+        return lengths**2 / count, axes
+    variances, vectors = np.linalg.eigh(centred.T @ centred / count)
+    return np.maximum(variances, 0.0), vectors.T
+
+
+def _shrinkage(centred: NDArray[np.float64], estimator: str, shrinkage: float) -> float:
+    """s in [0, 1], from (N, D) samples whose mean is zero."""
     if estimator == "ledoit_wolf":
-        matrix, _ = ledoit_wolf(centred, assume_centered=True)
-    elif estimator == "oas":
-        matrix, _ = oas(centred, assume_centered=True)
-    elif estimator == "shrunk":
-        plain = centred.T @ centred / len(centred)
-        matrix = shrunk_covariance(plain, shrinkage=shrinkage)
-    else:
-        raise ArgumentError(
-            f"covariance: must be one of {', '.join(COVARIANCES)}, not {estimator!r}"
-        )
-    # The estimate may still be singular: equal samples, or an estimator that shrinks by nothing.
-    dimension = centred.shape[1]
-    variance = float(np.trace(matrix)) / dimension
-    floor = 1e-6 * variance if variance > 0 else 1.0
-    return np.asarray(matrix, dtype=np.float64) + floor * np.eye(dimension)
+        return float(ledoit_wolf_shrinkage(centred, assume_centered=True))
+    if estimator == "oas":
+        return float(oas(centred, assume_centered=True)[1])
+    if estimator == "shrunk":
+        return shrinkage
+    raise ArgumentError(f"covariance: must be one of {', '.join(COVARIANCES)}, not {estimator!r}")
