@@ -36,8 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="train_classifier",
         description="Train a multi-label classifier on a data set's image-level labels. The "
-        "result is a file that build_bank takes as its classifier. An interrupted run goes on where it "
-        "stopped when it is started again with the same options.",
+        "result is a file that build_bank takes as its classifier. An interrupted run goes on "
+        "where it stopped when it is started again with the same options.",
     )
     add_dataset_arguments(parser)
     parser.add_argument("--output", required=True, metavar="FILE", help="the classifier's file")
