@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.types import ArgumentError, Circle
+from empaste_aug.types import ArgumentError, Box, Circle
 
 HALF_PIXEL_DIAGONAL = math.sqrt(2.0) / 2.0
 """How far a pixel's corner lies from its centre."""
@@ -47,3 +47,9 @@ def minimum_enclosing_circle(mask: NDArray[np.bool_]) -> Circle:
     (x, y), _ = cv2.minEnclosingCircle(ends.astype(np.float32))
     radius = float(np.hypot(ends[:, 0] - x, ends[:, 1] - y).max())
     return float(x), float(y), radius + HALF_PIXEL_DIAGONAL
+
+
+def pixel_box(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
+    """The pixels of an image that a box touches, half-open XYXY; no extent where there are none."""
+    x0, y0 = max(math.floor(box[0]), 0), max(math.floor(box[1]), 0)
+    return x0, y0, max(min(math.ceil(box[2]), width), x0), max(min(math.ceil(box[3]), height), y0)

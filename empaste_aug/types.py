@@ -229,7 +229,7 @@ class Record:
         placements: the pastes that were rendered, in paste order.
         skipped: the pastes that were not, with their reasons, in the order they were drawn.
         dropped: the originals that are gone.
-        seed_key: what the sample's generator was made from, where the caller says so.
+        seed_key: what the sample's generator was made from, where an adapter made it.
     """
 
     placements: tuple[Placement, ...] = ()

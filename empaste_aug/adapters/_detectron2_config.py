@@ -38,7 +38,8 @@ def add_empaste_config(cfg: CfgNode) -> None:
 
     COUNT, SELECTION, BLEND, MAX_SCALE and CATEGORY_MAP take values of several types, which yacs
     allows only where the default is None: there None stands for EMPaste's default. As yacs holds
-    no mappings as values, weights and names are given as pairs:
+    no mappings as values, weights and names are given as pairs. Numbers keep their type: write
+    ``MAX_ANGLE 10.0``, not 10.
 
         EMPASTE.COUNT "(1, 4)"  EMPASTE.BLEND "[('gaussian', 0.7), ('none', 0.3)]"
         EMPASTE.CATEGORY_MAP "[('tvmonitor', 'tv')]"  EMPASTE.EXCLUDE "('person',)"

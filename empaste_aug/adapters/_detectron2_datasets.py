@@ -110,7 +110,10 @@ def _check_photos(bank: MaskBank, rows: NDArray[np.int64], image_root: Path) -> 
     for row in rows[first].tolist():
         file_name = bank.image_file(row)
         if file_name is None:
-            raise BankError(f"{bank.path}: row {row}: its photo's file name is not recorded")
+            raise BankError(
+                f"{bank.path}: row {row}: its photo's file name is not recorded "
+                "(photos of build_bank's --extra-labels have none)"
+            )
         if not (image_root / file_name).is_file():
             missing.append(file_name)
     if missing:

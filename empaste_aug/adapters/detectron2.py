@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
       pasted masks are bitmasks in ``instance_mask_format="bitmask"`` (recommended), and polygons
       in "polygon", where holes are filled (a warning is logged once).
     - With masks, `gt_boxes` are always tight round the augmented masks (`recompute_boxes` makes
-      no difference) and clipped to the image; objects without a pixel are left out.
+      no difference), round the vertices of polygons, and clipped to the image; objects without a
+      pixel are left out.
     - Crowd regions are not handed out, as in DatasetMapper, but are obstacles to Space-Maximize.
     - Images without annotations are pasted on as well; None is never returned. For detectron2 to
       keep such images, set ``DATALOADER.FILTER_EMPTY_ANNOTATIONS False``.
@@ -62,7 +64,8 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             the bank's to. They are looked up when they are first needed, as a data set's metadata
             may be filled only when it is loaded. None: `paste` knows the class names, or the
             annotations carry the bank's own category ids.
-        keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record".
+        keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record". Its
+            `seed_key` makes the sample's generator again: ``np.random.default_rng(seed_key)``.
         mapper_arguments: DatasetMapper's keyword arguments.
 
     Raises:
@@ -143,7 +146,9 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             masks_required=self.use_instance_mask,
             file_name=file_name,
         )
-        scene = self.paste(Scene(self._swap_rgb(image), originals), _generator())
+        seed_key = _draw_seed_key()
+        rng = np.random.default_rng(seed_key)
+        scene = self.paste(Scene(self._swap_rgb(image), originals), rng)
         annotations = annotations_from_scene(
             scene,
             originals,
@@ -158,7 +163,8 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         dataset_dict["image"] = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
         dataset_dict["instances"] = self._to_instances(annotations, transforms, image.shape[:2])
         if self.keep_record:
-            dataset_dict["empaste_record"] = scene.record
+            assert scene.record is not None
+            dataset_dict["empaste_record"] = replace(scene.record, seed_key=seed_key)
         return dataset_dict
 
     def _to_instances(
@@ -242,7 +248,6 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         return self.__dict__
 
 
-def _generator() -> np.random.Generator:
-    """A generator seeded from numpy's global one, which detectron2 seeds in every worker."""
-    seed = np.random.randint(2**32, size=4, dtype=np.uint64)  # noqa: NPY002
-    return np.random.default_rng(seed)
+def _draw_seed_key() -> tuple[int, ...]:
+    """A seed from numpy's global generator, which detectron2 seeds in every worker."""
+    return tuple(np.random.randint(2**32, size=4, dtype=np.uint64).tolist())  # noqa: NPY002

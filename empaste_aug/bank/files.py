@@ -64,9 +64,11 @@ class FileSet:
 
     def _start(self) -> None:
         # What a child inherits is forgotten, not closed: by now another file may bear the number.
-        self._pid = os.getpid()
+        # The pid comes last: until it is set no thread may take the lock, which a thread of the
+        # parent may have held at the fork.
         self._lock = threading.Lock()
         self._open: OrderedDict[int, int] = OrderedDict()
+        self._pid = os.getpid()
 
     def read(self, number: int, offset: int, size: int) -> bytes:
         """`size` bytes at `offset` of the file at position `number` of the list.

@@ -7,16 +7,16 @@ for pastes, the pixels at input for originals.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from empaste_aug.geometry import pixel_box
 from empaste_aug.kernels.visibility import count_overlap, paint, trim
 from empaste_aug.paste.render import Patch
-from empaste_aug.types import ArgumentError, Box, Drop, Instance, Scene, tight_box
+from empaste_aug.types import ArgumentError, Drop, Instance, Scene, tight_box
 
 MAX_PASTES = 254
 """The map of owners holds a byte a pixel."""
@@ -168,7 +168,7 @@ class _Original:
     def __init__(self, instance: Instance, height: int, width: int) -> None:
         self.crowd = instance.crowd
         if instance.mask is None:
-            self.x, self.y, x1, y1 = _pixel_box(instance.bbox, height, width)
+            self.x, self.y, x1, y1 = pixel_box(instance.bbox, height, width)
             self.mask = np.ones((y1 - self.y, x1 - self.x), dtype=bool)
             self.pixels = self.mask.size
         else:
@@ -205,12 +205,6 @@ class _Original:
         )
 
 
-def _pixel_box(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
-    """The image's pixels that a box touches, half-open; empty ones have no extent."""
-    x0, y0 = max(math.floor(box[0]), 0), max(math.floor(box[1]), 0)
-    return x0, y0, max(min(math.ceil(box[2]), width), x0), max(min(math.ceil(box[3]), height), y0)
-
-
 def _trim_mask(instance: Instance, owner: NDArray[np.uint8]) -> Instance | None:
     """The instance without its covered pixels; None where all are covered."""
     assert instance.mask is not None
@@ -228,7 +222,7 @@ def _trim_mask(instance: Instance, owner: NDArray[np.uint8]) -> Instance | None:
 
 def _shrink_box(instance: Instance, owner: NDArray[np.uint8]) -> Instance | None:
     """A box-only instance: each side that is covered whole moves in; None if nothing is left."""
-    outer = _pixel_box(instance.bbox, *owner.shape)
+    outer = pixel_box(instance.bbox, *owner.shape)
     x0, y0, x1, y1 = outer
     seen = tight_box(owner[y0:y1, x0:x1] == 0, (x0, y0))
     if seen is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from empaste_aug.paste.annotate import MAX_PASTES
 from empaste_aug.paste.place import PLACEMENTS, PlacementConfig
 from empaste_aug.paste.render import BLENDS
-from empaste_aug.types import ArgumentError, Scene
+from empaste_aug.types import ArgumentError, Instance, Scene
 
 Blend = Literal["gaussian", "none"] | Mapping[str, float]
 
@@ -27,15 +28,15 @@ def placement_config(
     """The checked ranges that placements are drawn from; ArgumentError where one is wrong."""
     if placement not in PLACEMENTS:
         raise ArgumentError(f"placement: {placement!r} is none of {PLACEMENTS}")
-    if not 0 <= max_angle <= 180:
+    if not (_is_number(max_angle) and 0 <= max_angle <= 180):
         raise ArgumentError(f"max_angle: {max_angle!r} is not in [0, 180] degrees")
-    if max_scale is not None and not max_scale > 0:
-        raise ArgumentError(f"max_scale: {max_scale!r} is not positive")
+    if max_scale is not None and not (_is_number(max_scale) and max_scale > 0):
+        raise ArgumentError(f"max_scale: {max_scale!r} is neither None nor a positive number")
     return PlacementConfig(
         placement=placement,
         scale=_scale_range(scale),
         max_angle=float(max_angle),
-        max_scale=max_scale,
+        max_scale=None if max_scale is None else float(max_scale),
         flip=probability("flip", flip),
         blend=_blend_weights(blend),
     )
@@ -43,7 +44,7 @@ def placement_config(
 
 def probability(name: str, value: float) -> float:
     """A number in [0, 1]."""
-    if not 0 <= value <= 1:
+    if not (_is_number(value) and 0 <= value <= 1):
         raise ArgumentError(f"{name}: {value!r} is not in [0, 1]")
     return float(value)
 
@@ -57,8 +58,8 @@ def names(argument: str, value: Sequence[str]) -> tuple[str, ...]:
 
 def range_of_counts(count: int | tuple[int, int]) -> tuple[int, int]:
     """(low, high), both inclusive."""
-    bounds: Any = (count, count) if np.isscalar(count) else tuple(count)  # type: ignore[arg-type]
-    integral = len(bounds) == 2 and all(isinstance(b, (int, np.integer)) for b in bounds)
+    bounds: tuple[Any, Any] = _pair(count) or (count, count)
+    integral = all(isinstance(b, (int, np.integer)) and not isinstance(b, bool) for b in bounds)
     if not (integral and 0 <= bounds[0] <= bounds[1] <= MAX_PASTES):
         raise ArgumentError(
             f"count: {count!r} is neither a number in [0, {MAX_PASTES}] nor such a (low, high)"
@@ -67,8 +68,10 @@ def range_of_counts(count: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def check_scene(scene: Scene) -> None:
-    """ArgumentError where the image or `valid` is not what `Scene` says."""
+    """ArgumentError where the image, `valid` or an instance is not what `types` says."""
     image = scene.image
+    if not isinstance(image, np.ndarray):
+        raise ArgumentError(f"scene.image: {type(image).__name__}; expected a numpy array")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ArgumentError(
             f"scene.image: shape {image.shape}, {image.dtype}; expected (H, W, 3) uint8 RGB"
@@ -80,24 +83,53 @@ def check_scene(scene: Scene) -> None:
         raise ArgumentError(
             f"scene.valid: shape {valid.shape}, {valid.dtype}; expected {image.shape[:2]} bool"
         )
+    for position, instance in enumerate(scene.instances):
+        _check_instance(f"scene.instances[{position}]", instance)
+
+
+def _check_instance(where: str, instance: Instance) -> None:
+    if len(instance.bbox) != 4 or not all(map(math.isfinite, instance.bbox)):
+        raise ArgumentError(f"{where}.bbox: {instance.bbox!r} is not four finite numbers, XYXY")
+    mask, keypoints = instance.mask, instance.keypoints
+    if mask is not None and (mask.ndim != 2 or mask.dtype != np.bool_):
+        raise ArgumentError(f"{where}.mask: shape {mask.shape}, {mask.dtype}; expected (h, w) bool")
+    if keypoints is not None and not (
+        keypoints.ndim == 2 and keypoints.shape[1] == 3 and np.isfinite(keypoints).all()
+    ):
+        raise ArgumentError(f"{where}.keypoints: not (K, 3) finite numbers")
 
 
 def _scale_range(scale: tuple[float, float]) -> tuple[float, float]:
-    low, high = scale
-    if not (0 < low <= high and np.isfinite(high)):
+    bounds = _pair(scale)
+    if bounds is None or not (
+        all(_is_number(b) for b in bounds) and 0 < bounds[0] <= bounds[1] < math.inf
+    ):
         raise ArgumentError(f"scale: {scale!r} is not (low, high) with 0 < low <= high")
-    return float(low), float(high)
+    return float(bounds[0]), float(bounds[1])
 
 
 def _blend_weights(blend: Blend) -> dict[str, float]:
     """Blending mode -> probability."""
+    if not isinstance(blend, (str, Mapping)):
+        raise ArgumentError(f"blend: {blend!r} is neither one of {BLENDS} nor their weights")
     weights = {blend: 1.0} if isinstance(blend, str) else dict(blend)
     for mode, weight in weights.items():
         if mode not in BLENDS:
             raise ArgumentError(f"blend: {mode!r} is none of {BLENDS}")
-        if not (np.isfinite(weight) and weight >= 0):
+        if not (_is_number(weight) and 0 <= weight < math.inf):
             raise ArgumentError(f"blend: the weight of {mode!r} is {weight!r}, not >= 0")
     total = sum(weights.values())
     if not total > 0:
         raise ArgumentError(f"blend: {blend!r} leaves no mode to draw")
     return {mode: weight / total for mode, weight in weights.items() if weight > 0}
+
+
+def _pair(value: Any) -> tuple[Any, Any] | None:
+    """The two values of a sequence, None for anything else."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
+        return None
+    return (value[0], value[1]) if len(value) == 2 else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.bank import MaskBank
-from empaste_aug.kernels import visibility
 from empaste_aug.paste.annotate import Layers
 from empaste_aug.paste.arguments import (
     Blend,
@@ -20,7 +20,7 @@ from empaste_aug.paste.arguments import (
     probability,
     range_of_counts,
 )
-from empaste_aug.paste.place import Placer, obstacle_map
+from empaste_aug.paste.place import FreeSpace, Placer
 from empaste_aug.paste.render import BLENDS, Patch, make_patch, paint
 from empaste_aug.paste.select import Selection, Selector, map_categories
 from empaste_aug.types import ArgumentError, Cutout, Placement, Record, Scene, Skip
@@ -112,9 +112,8 @@ class EMPaste:
         Raises:
             ArgumentError: a class of the bank that is not excluded has no partner in the data set.
         """
-        other = object.__new__(EMPaste)
-        other.__dict__.update(self.__dict__)
-        other.class_names = tuple(class_names)
+        other = copy(self)
+        other.class_names = names("class_names", class_names)
         other._categories = other._map_categories()
         return other
 
@@ -132,21 +131,21 @@ class EMPaste:
             nothing was pasted.
 
         Raises:
-            ArgumentError: the image is not (H, W, 3) uint8, or `valid` not (H, W) bool.
+            ArgumentError: the image is not (H, W, 3) uint8, `valid` not (H, W) bool, or an
+                instance's box, mask or keypoints are malformed.
         """
         check_scene(scene)
         categories = self._resolved_categories()
-        maximize = self.placement.placement == "space_maximize"
-        occupied = obstacle_map(scene) if maximize else None
-        layers = Layers(scene, min_visible=self.min_visible)
-        placer = Placer(self.placement, scene, occupied)
-        skipped = []
+        composition = _Composition(
+            scene,
+            min_visible=self.min_visible,
+            trims=self.placement.placement == "space_maximize",
+        )
+        placer = Placer(self.placement, scene, composition.free)
         for _ in range(int(rng.integers(self.count[0], self.count[1] + 1))):
             row = self._selector.draw(rng)
-            reason = self._paste_one(row, scene, layers, placer, occupied, rng)
-            if reason is not None:
-                skipped.append(Skip(row, reason))
-        return self._finish(scene, layers, skipped, categories)
+            composition.note(row, self._paste_one(row, composition, placer, rng))
+        return composition.finish(categories)
 
     def render(self, scene: Scene, placements: Sequence[Placement]) -> Scene:
         """Paste these placements, with nothing left to chance: the same bytes every time.
@@ -156,18 +155,17 @@ class EMPaste:
         """
         check_scene(scene)
         categories = self._resolved_categories()
-        trims = any(placement.trim_to_free for placement in placements)
-        occupied = obstacle_map(scene) if trims else None
-        layers = Layers(scene, min_visible=self.min_visible)
-        skipped = []
+        composition = _Composition(
+            scene,
+            min_visible=self.min_visible,
+            trims=any(placement.trim_to_free for placement in placements),
+        )
         for placement in placements:
             if placement.blend not in BLENDS:
                 raise ArgumentError(f"blend: {placement.blend!r} is none of {BLENDS}")
-            cutout = self.bank[placement.cutout_id]
-            reason = _lay(cutout, placement, scene, layers, occupied)
-            if reason is not None:
-                skipped.append(Skip(placement.cutout_id, reason))
-        return self._finish(scene, layers, skipped, categories)
+            row = placement.cutout_id
+            composition.note(row, composition.lay(self.bank[row], placement))
+        return composition.finish(categories)
 
     def __repr__(self) -> str:
         """The bank and what is pasted from it."""
@@ -176,13 +174,7 @@ class EMPaste:
         return f"EMPaste({self.bank!r}, placement={self.placement.placement!r}, count={count})"
 
     def _paste_one(
-        self,
-        row: int,
-        scene: Scene,
-        layers: Layers,
-        placer: Placer,
-        occupied: NDArray[np.uint8] | None,
-        rng: np.random.Generator,
+        self, row: int, composition: _Composition, placer: Placer, rng: np.random.Generator
     ) -> str | None:
         """Place one cut-out, again if it leaves remnants; the reason if it could not be done."""
         cutout = self.bank[row]
@@ -191,32 +183,10 @@ class EMPaste:
             placement = placer.draw(row, cutout.circle, rng)
             if placement is None:
                 return "no_space"
-            reason = _lay(cutout, placement, scene, layers, occupied)
+            reason = composition.lay(cutout, placement)
             if reason != "remnant":
                 break
         return reason
-
-    def _finish(
-        self,
-        scene: Scene,
-        layers: Layers,
-        skipped: list[Skip],
-        categories: NDArray[np.int64],
-    ) -> Scene:
-        drawn = [p for p, is_on in zip(layers.patches, layers.rendered, strict=True) if is_on]
-        hidden = [p for p, is_on in zip(layers.patches, layers.rendered, strict=True) if not is_on]
-        skipped.extend(Skip(patch.placement.cutout_id, "occluded") for patch in hidden)
-        record = Record(
-            placements=tuple(patch.placement for patch in drawn),
-            skipped=tuple(skipped),
-            dropped=layers.dropped(),
-        )
-        return Scene(
-            image=_paint_all(scene, drawn) if drawn else scene.image,
-            instances=layers.instances(scene, categories),
-            valid=scene.valid,
-            record=record,
-        )
 
     def _resolved_categories(self) -> NDArray[np.int64]:
         if self._categories is None:
@@ -229,31 +199,66 @@ class EMPaste:
         )
 
 
-def _lay(
-    cutout: Cutout,
-    placement: Placement,
-    scene: Scene,
-    layers: Layers,
-    occupied: NDArray[np.uint8] | None,
-) -> str | None:
-    """Put one placed cut-out on top of the layers; the reason if that cannot be."""
-    patch = make_patch(
-        cutout,
-        placement,
-        height=scene.height,
-        width=scene.width,
-        occupied=occupied,
-        valid=scene.valid,
-    )
-    reason = layers.push(patch)
-    if reason is None and occupied is not None:
-        visibility.paint(patch.mask, patch.x, patch.y, occupied)
-    return reason
+class _Composition:
+    """A scene while it is pasted on.
+
+    Args:
+        scene: the originals.
+        min_visible: see `EMPaste`.
+        trims: whether placements with `trim_to_free` will come.
+    """
+
+    def __init__(self, scene: Scene, *, min_visible: float, trims: bool) -> None:
+        self._scene = scene
+        self._layers = Layers(scene, min_visible=min_visible)
+        self._outcomes: list[tuple[int, str | None]] = []
+        self.free = FreeSpace(scene) if trims else None
+
+    def lay(self, cutout: Cutout, placement: Placement) -> str | None:
+        """Put a placed cut-out on top; the reason if that cannot be."""
+        patch = make_patch(
+            cutout,
+            placement,
+            height=self._scene.height,
+            width=self._scene.width,
+            occupied=None if self.free is None else self.free.occupied,
+            valid=self._scene.valid,
+        )
+        reason = self._layers.push(patch)
+        if reason is None and self.free is not None:
+            self.free.occupy(patch.mask, patch.x, patch.y)
+        return reason
+
+    def note(self, row: int, reason: str | None) -> None:
+        """Keep what became of a drawn cut-out."""
+        self._outcomes.append((row, reason))
+
+    def finish(self, categories: NDArray[np.int64]) -> Scene:
+        """The pasted scene; what later pastes hid is skipped as occluded."""
+        scene, layers = self._scene, self._layers
+        accepted = iter(layers.rendered)
+        skipped = []
+        for row, reason in self._outcomes:
+            if reason is None and not next(accepted):
+                reason = "occluded"
+            if reason is not None:
+                skipped.append(Skip(row, reason))
+        rendered = [p for p, is_on in zip(layers.patches, layers.rendered, strict=True) if is_on]
+        return Scene(
+            image=_paint_all(scene.image, rendered) if rendered else scene.image,
+            instances=layers.instances(scene, categories),
+            valid=scene.valid,
+            record=Record(
+                placements=tuple(patch.placement for patch in rendered),
+                skipped=tuple(skipped),
+                dropped=layers.dropped(),
+            ),
+        )
 
 
-def _paint_all(scene: Scene, patches: Sequence[Patch]) -> NDArray[np.uint8]:
+def _paint_all(image: NDArray[np.uint8], patches: Sequence[Patch]) -> NDArray[np.uint8]:
     """A copy of the image with the patches painted in order."""
-    image = np.array(scene.image, order="C", copy=True)
+    painted = np.array(image, order="C", copy=True)
     for patch in patches:
-        paint(image, patch)
-    return image
+        paint(painted, patch)
+    return painted

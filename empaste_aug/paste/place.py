@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.kernels.circle import max_inscribed_circle
+from empaste_aug.geometry import pixel_box
+from empaste_aug.kernels.circle import column_distances, search_circle, update_column_distances
 from empaste_aug.kernels.visibility import paint
 from empaste_aug.types import Circle, Placement, Scene
 
 PLACEMENTS = ("random", "space_maximize")
 TIE_ORDERS = 8
-"""The orders in which `max_inscribed_circle` can prefer one of equally good pixels."""
+"""The orders in which `search_circle` can prefer one of equally good pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,22 +39,45 @@ class PlacementConfig:
     blend: Mapping[str, float]
 
 
+class FreeSpace:
+    """What Space-Maximize may still paste on.
+
+    Attributes:
+        occupied: (H, W) uint8, not 0 at originals, padding and pastes.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.occupied = obstacle_map(scene)
+        self._distances: NDArray[np.signedinteger] | None = None
+
+    def largest_circle(self, *, tie_order: int) -> tuple[int, int, float]:
+        """(x, y, radius) as `kernels.circle.max_inscribed_circle`."""
+        if self._distances is None:
+            self._distances = column_distances(self.occupied)
+        return search_circle(self._distances, tie_order=tie_order)
+
+    def occupy(self, mask: NDArray[np.bool_], x: int, y: int) -> None:
+        """Take the pixels of a (h, w) mask at (x, y); only columns under it are measured anew."""
+        paint(mask, x, y, self.occupied)
+        if self._distances is not None:
+            width = self.occupied.shape[1]
+            left, right = min(max(x, 0), width), min(max(x + mask.shape[1], 0), width)
+            update_column_distances(self.occupied, self._distances, left, right)
+
+
 class Placer:
     """Draws the placements of one scene.
 
     Args:
         config: the ranges.
-        scene: the originals and the padding, which are fixed while the scene is pasted on.
-        occupied: (H, W) uint8, not 0 at originals, padding and accepted pastes; the caller keeps
-            it up to date. Used by Space-Maximize only.
+        scene: what is pasted on.
+        free: the space that is left, which the caller keeps up to date; for Space-Maximize only.
     """
 
-    def __init__(
-        self, config: PlacementConfig, scene: Scene, occupied: NDArray[np.uint8] | None
-    ) -> None:
+    def __init__(self, config: PlacementConfig, scene: Scene, free: FreeSpace | None) -> None:
         self._config = config
         self._height, self._width = scene.height, scene.width
-        self._occupied = occupied
+        self._free = free
         self._valid_pixels: NDArray[np.intp] | None = None
         if scene.valid is not None and config.placement == "random":
             self._valid_pixels = np.flatnonzero(scene.valid)
@@ -70,11 +93,10 @@ class Placer:
             center = self._random_center(rng)
             trim = False
         else:
-            assert self._occupied is not None
+            assert self._free is not None
             # Of equally large circles another one each time: an empty background would always be
             # filled at the same place otherwise.
-            tie_order = int(rng.integers(TIE_ORDERS))
-            x, y, r1 = max_inscribed_circle(self._occupied, tie_order=tie_order)
+            x, y, r1 = self._free.largest_circle(tie_order=int(rng.integers(TIE_ORDERS)))
             center = (float(x), float(y)) if r1 > 0 else None
             scale = r1 / circle[2]
             if config.max_scale is not None:
@@ -116,9 +138,8 @@ def obstacle_map(scene: Scene) -> NDArray[np.uint8]:
         occupied[~scene.valid] = 1
     for instance in scene.instances:
         if instance.mask is None:
-            x0, y0, x1, y1 = instance.bbox
-            rows = slice(max(math.floor(y0), 0), max(math.ceil(y1), 0))
-            occupied[rows, max(math.floor(x0), 0) : max(math.ceil(x1), 0)] = 1
+            x0, y0, x1, y1 = pixel_box(instance.bbox, height, width)
+            occupied[y0:y1, x0:x1] = 1
         else:
             paint(instance.mask, *instance.mask_offset, occupied)
     return occupied

@@ -8,14 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.kernels.blend import gaussian_paste
+from empaste_aug.kernels.blend import FEATHER_REACH, gaussian_paste
 from empaste_aug.types import ALPHA_THRESHOLD, ArgumentError, Cutout, Placement
 
 BLENDS = ("gaussian", "none")
-FEATHER_RADIUS = 2
-"""How far, in pixels, the Gaussian feather reaches beyond the mask (5x5 kernel)."""
-
-_MARGIN = FEATHER_RADIUS + 1
+_MARGIN = FEATHER_REACH + 1
 _LARGEST_SIDE = 32_000  # cv2.warpAffine addresses pixels with 16 bits
 
 

@@ -137,7 +137,10 @@ def test_it_hands_out_what_empaste_says(photos, paste, image_format):
         assert instances.gt_classes.tolist() == [i.category_id for i in scene.instances]
         for mask, instance in zip(masks_of(instances), scene.instances, strict=True):
             np.testing.assert_array_equal(mask, instance.full_mask(HEIGHT, WIDTH))
-        assert mapped["empaste_record"].placements == scene.record.placements
+        record = mapped["empaste_record"]
+        assert record.placements == scene.record.placements
+        again = paste(Scene(image, originals), np.random.default_rng(record.seed_key))
+        assert again.record.placements == record.placements
         assert "annotations" not in mapped
         assert mapped["image_id"] == photo["image_id"]
 

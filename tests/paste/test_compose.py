@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from empaste_aug import ArgumentError, BankError, EMPaste, Instance, Scene
+from empaste_aug import ArgumentError, BankError, EMPaste, Instance, Placement, Scene
 
 
 def photo(rng, height=120, width=160, objects=3) -> Scene:
@@ -129,6 +129,16 @@ def test_pickling_carries_the_settings_and_opens_the_bank_again(small_bank) -> N
         ({"count": (3, 1)}, r"count: \(3, 1\)"),
         ({"count": 1000}, "count: 1000"),
         ({"count": 1.5}, "count: 1.5"),
+        ({"count": True}, "count: True"),
+        ({"count": None}, "count: None"),
+        ({"count": "4"}, "count: '4'"),
+        ({"count": (1, 2, 3)}, r"count: \(1, 2, 3\)"),
+        ({"scale": 0.5}, "scale: 0.5"),
+        ({"scale": (0.1, float("inf"))}, "scale"),
+        ({"max_angle": None}, "max_angle: None"),
+        ({"max_scale": "x"}, "max_scale: 'x'"),
+        ({"min_visible": None}, "min_visible: None"),
+        ({"blend": None}, "blend: None"),
         ({"scale": (0, 1)}, "scale"),
         ({"scale": (2, 1)}, "scale"),
         ({"max_angle": -1}, "max_angle: -1"),
@@ -154,6 +164,36 @@ def test_bad_scenes_are_errors(small_bank, rng) -> None:
             paste(Scene(image), rng)
     with pytest.raises(ArgumentError, match=r"scene\.valid"):
         paste(Scene(np.zeros((4, 4, 3), np.uint8), valid=np.ones((4, 5), bool)), rng)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bbox": (0, 0, float("nan"), 4)}, r"instances\[1\]\.bbox"),
+        ({"bbox": (0, 0, 4)}, r"instances\[1\]\.bbox"),
+        ({"mask": np.ones((2, 2), np.uint8)}, r"instances\[1\]\.mask"),
+        ({"mask": np.ones(4, bool)}, r"instances\[1\]\.mask"),
+        ({"keypoints": np.full((1, 3), np.nan)}, r"instances\[1\]\.keypoints"),
+        ({"keypoints": np.zeros(3)}, r"instances\[1\]\.keypoints"),
+    ],
+)
+def test_bad_instances_are_errors(small_bank, rng, changes, message) -> None:
+    scene = photo(rng, objects=2)
+    for name, value in changes.items():
+        setattr(scene.instances[1], name, value)
+    with pytest.raises(ArgumentError, match=message):
+        EMPaste(small_bank)(scene, rng)
+
+
+def test_what_was_skipped_is_recorded_in_the_order_it_was_drawn(small_bank) -> None:
+    order = [Placement(row, (60.0, 60.0), 1.0) for row in (0, 1)]
+    order.append(Placement(2, (-500.0, 60.0), 1.0))
+    big = int(np.argmax(small_bank.index["area"]))
+    order.append(Placement(big, (60.0, 60.0), 3.0))
+    scene = Scene(np.zeros((120, 160, 3), np.uint8))
+    record = EMPaste(small_bank).render(scene, order).record
+    assert [s.cutout_id for s in record.skipped] == [0, 1, 2]
+    assert {s.reason for s in record.skipped} == {"occluded"}
 
 
 def test_a_missing_bank_is_an_error(tmp_path) -> None:

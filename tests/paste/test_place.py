@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from empaste_aug import Instance, Scene
-from empaste_aug.paste.place import PlacementConfig, Placer, obstacle_map
+from empaste_aug.kernels.circle import max_inscribed_circle
+from empaste_aug.paste.place import FreeSpace, PlacementConfig, Placer, obstacle_map
 
 
 def config(**changes) -> PlacementConfig:
@@ -22,6 +23,10 @@ def config(**changes) -> PlacementConfig:
 
 def scene(height=40, width=60, **rest) -> Scene:
     return Scene(np.zeros((height, width, 3), dtype=np.uint8), **rest)
+
+
+def free_space(occupied: np.ndarray) -> FreeSpace:
+    return FreeSpace(Scene(np.zeros((*occupied.shape, 3), np.uint8), valid=occupied == 0))
 
 
 def test_random_draws_stay_in_their_ranges_and_fill_them(rng) -> None:
@@ -56,14 +61,16 @@ def test_random_centres_avoid_padding(rng) -> None:
 def test_space_maximize_fits_the_enclosing_circle_into_the_inscribed_one(rng) -> None:
     occupied = np.ones((40, 60), dtype=np.uint8)
     occupied[10:21, 30:41] = 0
-    placer = Placer(config(placement="space_maximize"), scene(), occupied)
+    placer = Placer(config(placement="space_maximize"), scene(), free_space(occupied))
     placement = placer.draw(0, (3, 3, 4.0), rng)
     assert placement.center == (35.0, 15.0)
     assert placement.scale == 6.0 / 4.0
     assert placement.trim_to_free
-    limited = Placer(config(placement="space_maximize", max_scale=0.5), scene(), occupied)
+    limited = Placer(
+        config(placement="space_maximize", max_scale=0.5), scene(), free_space(occupied)
+    )
     assert limited.draw(0, (3, 3, 4.0), rng).scale == 0.5
-    full = Placer(config(placement="space_maximize"), scene(), np.ones((40, 60), np.uint8))
+    full = Placer(config(placement="space_maximize"), scene(), free_space(np.ones((40, 60))))
     assert full.draw(0, (3, 3, 4.0), rng) is None
 
 
@@ -72,7 +79,7 @@ def test_equal_circles_are_all_found_in_the_long_run(rng) -> None:
     corners = {(5, 5), (44, 5), (5, 44), (44, 44)}
     for x, y in corners:
         occupied[y - 3 : y + 4, x - 3 : x + 4] = 0
-    placer = Placer(config(placement="space_maximize"), scene(50, 50), occupied)
+    placer = Placer(config(placement="space_maximize"), scene(50, 50), free_space(occupied))
     found = {placer.draw(0, (0, 0, 1.0), rng).center for _ in range(100)}
     assert found == corners
 
@@ -91,3 +98,13 @@ def test_obstacles_are_masks_boxes_crowds_and_padding() -> None:
     expected[:2, :4] = 1
     expected[:, 55:] = 1
     assert np.array_equal(obstacle_map(scene(instances=instances, valid=valid)), expected)
+
+
+def test_the_space_that_is_left_is_measured_anew_where_it_changed(rng) -> None:
+    free = free_space(rng.random((50, 80)) < 0.002)
+    for _ in range(12):
+        mask = rng.random((int(rng.integers(1, 20)), int(rng.integers(1, 20)))) < 0.7
+        x, y = (int(v) for v in rng.integers(-25, 90, size=2))
+        free.largest_circle(tie_order=0)
+        free.occupy(mask, x, y)
+        assert free.largest_circle(tie_order=0) == max_inscribed_circle(free.occupied)
