@@ -13,14 +13,17 @@ from empaste_aug.offline.datasets.arguments import add_dataset_arguments, datase
 from empaste_aug.offline.from_masks import bank_from_masks
 from empaste_aug.offline.stages.arguments import (
     add_build_arguments,
+    add_mask_arguments,
     build_options_from_arguments,
-    changed_build_options,
+    changed_options,
+    mask_options_from_arguments,
 )
 from empaste_aug.types import ArgumentError
 
 INTERRUPTED = (
     "stopped; what was finished is kept in the work folder: the same command again goes on there"
 )
+MASKS_INTERRUPTED = "stopped; the bank is unfinished: the same command again starts it anew"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,17 +54,24 @@ def build_parser() -> argparse.ArgumentParser:
         help="short for --supervision masks",
     )
     add_build_arguments(parser)
+    add_mask_arguments(parser)
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Build the bank; 0, 2 with one line on stderr for an error, 130 after Ctrl-C."""
     args = build_parser().parse_args(argv)
-    run = _from_masks if args.supervision == "masks" else _from_labels
-    return run_tool(lambda: run(args), on_interrupt=INTERRUPTED)
+    masks = args.supervision == "masks"
+    run = _from_masks if masks else _from_labels
+    return run_tool(
+        lambda: run(args),
+        on_interrupt=MASKS_INTERRUPTED if masks else INTERRUPTED,
+        wording={"overwrite=True": "--overwrite"},
+    )
 
 
 def _from_labels(args: argparse.Namespace) -> int:
+    _refuse(changed_options(args, add_mask_arguments), "labels")
     options = build_options_from_arguments(args)
     report = build_bank(_dataset(args), args.output, overwrite=args.overwrite, **options)
     print(report.table())
@@ -69,10 +79,9 @@ def _from_labels(args: argparse.Namespace) -> int:
 
 
 def _from_masks(args: argparse.Namespace) -> int:
-    useless = changed_build_options(args)
-    if useless:
-        raise ArgumentError(f"{', '.join(useless)}: of no use with --supervision masks")
-    summary = bank_from_masks(_dataset(args), args.output, overwrite=args.overwrite)
+    _refuse(changed_options(args, add_build_arguments), "masks")
+    options = mask_options_from_arguments(args)
+    summary = bank_from_masks(_dataset(args), args.output, overwrite=args.overwrite, **options)
     for name, count in summary["per_class"].items():
         print(f"{name:<20}{count:>9,}")
     skipped = ", ".join(f"{count} {reason}" for reason, count in summary["skipped"].items())
@@ -80,6 +89,11 @@ def _from_masks(args: argparse.Namespace) -> int:
     print(f"objects left out: {skipped or 'none'}")
     print(f"bank: {summary['path']}")
     return 0
+
+
+def _refuse(useless: list[str], supervision: str) -> None:
+    if useless:
+        raise ArgumentError(f"{', '.join(useless)}: of no use with --supervision {supervision}")
 
 
 def _dataset(args: argparse.Namespace) -> Dataset:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from empaste_aug.bank.files import atomic_file
+from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
 from empaste_aug.offline.evaluate import evaluate_bank
-from empaste_aug.types import EMPasteError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,14 +32,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 1 where something is wrong with the input."""
+    """Score the bank; 0, 2 with one line on stderr for an error, 130 after Ctrl-C."""
     args = build_parser().parse_args(argv)
-    try:
-        dataset = dataset_from_arguments(args)
-        report = evaluate_bank(args.bank, dataset, bootstrap=args.bootstrap, seed=args.seed)
-    except EMPasteError as error:
-        print(f"evaluate_bank: {error}", file=sys.stderr)
-        return 1
+    return run_tool(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    dataset = dataset_from_arguments(args)
+    report = evaluate_bank(args.bank, dataset, bootstrap=args.bootstrap, seed=args.seed)
     print(format_report(report))
     if args.json:
         write_json(Path(args.json), report)
@@ -71,7 +71,8 @@ def format_report(report: dict[str, Any]) -> str:
         f"{report['classes_covered']} of {report['classes']} classes have a mask; "
         f"{report['images']} photos with annotations, {report['images_without_annotations']} "
         f"without; of {report['bank_masks']} masks {report['masks_on_crowd']} on crowd regions "
-        f"and {report['masks_not_evaluated']} on photos without annotations are not scored"
+        f"and {report['masks_not_evaluated']} on extra photos or photos without annotations "
+        "are not scored"
     )
     return "\n".join(lines)
 
@@ -79,9 +80,8 @@ def format_report(report: dict[str, Any]) -> str:
 def write_json(path: Path, report: dict[str, Any]) -> None:
     """Write the figures, all at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with atomic_file(path, shared=True) as handle:
+        handle.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
 
 
 def _cells(entry: dict[str, Any]) -> list[str]:

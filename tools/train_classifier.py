@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 
 from empaste_aug.offline.classify import Recipe, train_classifier
 from empaste_aug.offline.classify.backbone import DEFAULT_BACKBONE, PACKAGED
+from empaste_aug.offline.classify.train import VAL_FRACTION
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.options import add_options, from_options
 from empaste_aug.types import ArgumentError
-
-RECIPE_HELP = {
-    "head_epochs": "epochs in which the linear head alone learns",
-    "epochs": "epochs in which the backbone's last layers learn too",
-    "finetune": "share of the backbone's layers, from its end, that learn then",
-    "learning_rate": "peak rate of those layers",
-    "head_learning_rate": "peak rate of the head",
-    "weight_decay": "of AdamW",
-    "batch_size": "photos in a batch",
-    "freeze_norm": "keep batch norm's running mean and variance as pretrained",
-    "balance": "weight of rare classes: 0 none, 1 as much for their presence as their absence",
-    "min_crop": "least share of a photo's area that a random crop keeps",
-    "jitter": "change of brightness, contrast and saturation",
-    "keep": "which epoch's weights to keep: last, or best by validation mAP",
-    "seed": "of the validation split, the order and the augmentation",
-}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,18 +60,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--input-size", type=int, metavar="PX", help="the backbone's own if left out"
     )
     model.add_argument(
-        "--val-fraction", type=float, default=0.1, help="of the photos (%(default)s)"
+        "--val-fraction",
+        type=float,
+        default=VAL_FRACTION,
+        help="share of the photos that only validates; 0: train on all of them (%(default)s)",
     )
     model.add_argument("--device", default="cpu", help="cpu, cuda, ... (%(default)s)")
     model.add_argument("--workers", type=int, default=0, help="processes that augment")
-    for field in fields(Recipe):
-        option = "--" + field.name.replace("_", "-")
-        text = f"{RECIPE_HELP[field.name]} (%(default)s)"
-        if isinstance(field.default, bool):
-            action = argparse.BooleanOptionalAction
-            model.add_argument(option, action=action, default=field.default, help=text)
-        else:
-            model.add_argument(option, type=type(field.default), default=field.default, help=text)
+    add_options(model, Recipe)
     return parser
 
 
@@ -105,7 +86,7 @@ def train(args: argparse.Namespace) -> int:
         extra=[load_dataset("folder", folder) for folder in args.extra_labels],
         class_map=parse_map(args.map),
         exclude=args.exclude,
-        recipe=Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)}),
+        recipe=from_options(args, Recipe),
         backbone=args.backbone,
         pretrained=None if args.pretrained == "none" else args.pretrained,
         input_size=args.input_size,

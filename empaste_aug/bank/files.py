@@ -39,15 +39,29 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write `path` through: all of it or nothing, and durable when the context ends."""
-    temporary = path.with_name(path.name + TEMPORARY)
-    with temporary.open("wb") as handle:
-        yield handle
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
+def atomic_file(path: Path, *, shared: bool = False) -> Iterator[BinaryIO]:
+    """A file to write `path` through: all of it or nothing.
+
+    Args:
+        path: what is written once the context ends without an exception.
+        shared: False for a folder with one writer, as a bank's: the file is durable when the
+            context ends, and what a killed process leaves has a known name. True where several
+            processes or threads may write `path`: each has a name of its own for what is
+            unfinished, and nothing waits for the disk.
+    """
+    own = f".{os.getpid()}-{threading.get_ident()}" if shared else ""
+    temporary = path.with_name(path.name + own + TEMPORARY)
+    try:
+        with temporary.open("wb") as handle:
+            yield handle
+            if not shared:
+                handle.flush()
+                os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if not shared:
+        sync_folder(path.parent)
 
 
 class FileSet:

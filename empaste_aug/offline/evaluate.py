@@ -13,7 +13,9 @@ Crowd regions
     and of all scores, and counted in `masks_on_crowd`.
 Unknown photos
     Photos without instance annotations (most of VOC's) count nowhere; masks on them are counted in
-    `masks_not_evaluated`.
+    `masks_not_evaluated`. So are the masks of a build's extra photos (``--write-extra``): photos
+    whose id starts with ``extra/``, which are none of the data set's. Any other photo that the data
+    set does not have is an error.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from empaste_aug.bank import MaskBank
 from empaste_aug.offline.datasets.base import Dataset, GroundTruth, LabelledImage
 from empaste_aug.offline.matching import PlacedMask, match, share_on
+from empaste_aug.offline.progress import progress_bar
+from empaste_aug.offline.stages.photos import EXTRA
 from empaste_aug.offline.tally import Tally, summarise
 from empaste_aug.types import ArgumentError, BankError
 
@@ -78,7 +81,8 @@ def evaluate_bank(
     annotated = [image for image in dataset.images if dataset.is_annotated(image)]
     tally = Tally(len(annotated), len(dataset.class_names))
     on_crowd = scored = 0
-    for position, image in enumerate(tqdm(annotated, desc="evaluating", unit="photo", delay=2)):
+    bar = progress_bar(annotated, description="evaluating", unit="photo", delay=2)
+    for position, image in enumerate(bar):
         here = rows.get(image.image_id)
         if here is None:
             tally.add_photo(position, image.labels, dataset.object_counts(image))
@@ -171,14 +175,18 @@ def _map_categories(bank: MaskBank, dataset: Dataset) -> list[int]:
 
 
 def _rows_by_image(bank: MaskBank, dataset: Dataset) -> dict[str, list[int]]:
-    """The bank's rows by image id; every photo must be the data set's, and of the same size."""
+    """The bank's rows by image id, without those of extra photos.
+
+    Every other photo must be the data set's, and of the same size.
+    """
     known = {image.image_id: image for image in dataset.images}
     rows: dict[str, list[int]] = {}
     for row in range(len(bank)):
         image_id = bank.image_id(row)
         if image_id is None:
             raise BankError(f"{bank.path}: row {row} does not say which photo it comes from")
-        rows.setdefault(image_id, []).append(row)
+        if image_id in known or not image_id.startswith(EXTRA):
+            rows.setdefault(image_id, []).append(row)
     strangers = sorted(rows.keys() - known.keys())
     if strangers:
         raise ArgumentError(

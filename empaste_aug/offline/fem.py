@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -120,7 +121,8 @@ def f_em(
     Args:
         features: (M, D) phi of every eligible segment of every photo of the class.
         image: (M,) int, the number of the photo that each segment lies in, in any order.
-        anchor_distance: (M,) mean distance of the segment's pixels to the photo's anchor.
+        anchor_distance: (M,) mean distance of the segment's pixels to the photo's anchor; may be
+            inf.
         probability: (M,) the classifier's probability of the class for the segment.
         config: the constants; `FEMConfig()` by default.
 
@@ -128,14 +130,16 @@ def f_em(
         The choice for each photo that occurs in `image`. M = 0 gives an empty result.
 
     Raises:
-        ArgumentError: shapes disagree, or a feature or a probability is not finite.
+        ArgumentError: shapes disagree, `image` does not hold integers, an anchor distance is NaN,
+            or a feature or a probability is not finite.
     """
     config = config or FEMConfig()
-    owner = np.asarray(image, dtype=np.int64)
+    owner = np.asarray(image)
     nearness = np.asarray(anchor_distance, dtype=np.float64)
     chance = np.asarray(probability, dtype=np.float64)
     features = np.asarray(features)
     _check(features, owner, nearness, chance)
+    owner = owner.astype(np.int64)
     images = np.unique(owner)
     initial = _step_one(owner, nearness, chance, config.top_n)
     selected = initial
@@ -163,7 +167,7 @@ def f_em(
 
 def _check(
     features: NDArray[np.floating],
-    owner: NDArray[np.int64],
+    owner: NDArray[Any],
     nearness: NDArray[np.float64],
     chance: NDArray[np.float64],
 ) -> None:
@@ -178,6 +182,10 @@ def _check(
             raise ArgumentError(
                 f"{name}: must be of shape ({len(features)},) like features, not {values.shape}"
             )
+    if owner.size and owner.dtype.kind not in "iu":
+        raise ArgumentError(f"image: must hold integers, not {owner.dtype}")
+    if np.isnan(nearness).any():
+        raise ArgumentError("anchor_distance: holds NaN")
     if not np.isfinite(features).all():
         raise ArgumentError("features: holds values that are not finite")
     if not np.isfinite(chance).all():

@@ -5,24 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from empaste_aug.bank import BankWriter
+from empaste_aug.bank.schema import MANIFEST
 from empaste_aug.imageio import read_image
+from empaste_aug.offline.crop import MARGIN, crop_with_margin
 from empaste_aug.offline.datasets.base import Dataset, GroundTruth, LabelledImage
-from empaste_aug.types import ArgumentError, Box
+from empaste_aug.offline.progress import progress_bar
+from empaste_aug.offline.stages.photos import hash_files
+from empaste_aug.types import ArgumentError
 
 
 def bank_from_masks(
     dataset: Dataset,
     output: str | Path,
     *,
-    margin: int = 4,
+    margin: int = MARGIN,
     min_area: int = 1,
     min_box_area: int = 0,
     codec: str = "jpeg",
@@ -31,7 +35,9 @@ def bank_from_masks(
     """Cut every annotated object of a data set out and write them into a bank.
 
     Each cut-out has score 1, quality 1, and an alpha of 255 on the mask and 0 elsewhere; the
-    manifest says supervision "masks". Crowd regions are never cut out.
+    manifest says supervision "masks". Crowd regions are never cut out. The manifest's `input_hash`
+    covers the content of every annotated photo, and its objects' classes and masks; it takes one
+    pass over all of them before the objects are cut out.
 
     Args:
         dataset: one that has instances; photos whose objects are not known are passed over.
@@ -50,7 +56,8 @@ def bank_from_masks(
         "min_box_area").
 
     Raises:
-        ArgumentError: an argument is negative, or the data set has no instances.
+        ArgumentError: an argument is negative, the data set has no instances, or `output` holds a
+            finished bank and `overwrite` is off.
         DatasetError: a photo or mask cannot be read.
         BankError: `output` cannot be written.
     """
@@ -60,6 +67,8 @@ def bank_from_masks(
             raise ArgumentError(f"{name}: must not be negative, is {value}")
     if not dataset.has_instances:
         raise ArgumentError(f"dataset: {dataset.name} has no instance masks to cut out")
+    if (Path(output) / MANIFEST).exists() and not overwrite:
+        raise ArgumentError(f"output: {output} holds a finished bank; overwrite=True replaces it")
     annotated = [image for image in dataset.images if dataset.is_annotated(image)]
     skipped: Counter[str] = Counter()
     per_class: Counter[int] = Counter()
@@ -69,11 +78,12 @@ def bank_from_masks(
         supervision="masks",
         method="instance masks",
         config=limits,
-        input_hash=_input_hash(dataset),
+        input_hash=_input_hash(dataset, annotated),
         codec=codec,
         overwrite=overwrite,
     ) as writer:
-        for image in tqdm(annotated, desc="cutting out objects", unit="photo", delay=2):
+        bar = progress_bar(annotated, description="cutting out objects", unit="photo", delay=2)
+        for image in bar:
             chosen = []
             for truth in dataset.instances(image):
                 reason = _reason_to_skip(truth, min_area, min_box_area)
@@ -113,35 +123,36 @@ def _add(
     truth: GroundTruth,
     margin: int,
 ) -> None:
-    x0, y0, x1, y1 = _widen(truth.bbox, margin, image)
-    mask = truth.mask[y0:y1, x0:x1]
+    rgb, alpha, box = crop_with_margin(photo, truth.mask, margin)
     writer.add(
-        np.ascontiguousarray(photo[y0:y1, x0:x1]),
-        np.where(mask, np.uint8(255), np.uint8(0)),
+        rgb,
+        alpha,
         category_id=truth.category_id,
         score=1.0,
         quality=1.0,
         image_id=image.image_id,
         file_name=image.file_name,
         source_size=(image.height, image.width),
-        source_bbox=(x0, y0, x1, y1),
+        source_bbox=box,
     )
 
 
-def _widen(box: Box, margin: int, image: LabelledImage) -> tuple[int, int, int, int]:
-    x0, y0, x1, y1 = (int(value) for value in box)
-    return (
-        max(x0 - margin, 0),
-        max(y0 - margin, 0),
-        min(x1 + margin, image.width),
-        min(y1 + margin, image.height),
-    )
-
-
-def _input_hash(dataset: Dataset) -> str:
-    """SHA-256 of the class names and of every photo's id, file name, size and labels."""
+def _input_hash(dataset: Dataset, annotated: Sequence[LabelledImage]) -> str:
+    """SHA-256 of the class names, and of every annotated photo's content and objects."""
+    content = hash_files([image.path for image in annotated])
     digest = hashlib.sha256(json.dumps(dataset.class_names).encode())
-    for image in dataset.images:
-        fields = [image.image_id, image.file_name, image.height, image.width, image.labels]
+    photos = progress_bar(
+        zip(annotated, content, strict=True),
+        total=len(annotated),
+        description="hashing masks",
+        unit="photo",
+        delay=2,
+    )
+    for image, photo in photos:
+        fields = [image.image_id, image.file_name, photo, image.height, image.width]
         digest.update(json.dumps(fields).encode())
+        for truth in dataset.instances(image):
+            x0, y0, x1, y1 = (int(value) for value in truth.bbox)
+            digest.update(json.dumps([truth.category_id, truth.crowd, x0, y0, x1, y1]).encode())
+            digest.update(np.packbits(truth.mask[y0:y1, x0:x1]).tobytes())
     return digest.hexdigest()

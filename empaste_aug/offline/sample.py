@@ -18,10 +18,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from empaste_aug.bank import BankWriter, MaskBank
 from empaste_aug.imageio import read_image
+from empaste_aug.offline.progress import progress_bar
 from empaste_aug.offline.proposals.base import encode
 from empaste_aug.paste import EMPaste
 from empaste_aug.types import MissingDependencyError, Placement, Scene
@@ -100,7 +100,7 @@ def make_sample_dataset(
     labels: dict[str, list[str]] = {}
     truth = _CocoTruth()
     total = images_per_class * len(CLASSES)
-    for number in tqdm(range(total), desc="sample images", unit="image"):
+    for number in progress_bar(range(total), description="sample images", unit="image"):
         background = _background(photos, size, rng)
         rows = _choose_rows(bank, number % len(CLASSES), rng)
         placements = [_placement(bank, row, size, rng) for row in rows]

@@ -47,33 +47,17 @@ class SegmentConfig:
             raise ArgumentError(f"erosion: must not be negative, not {self.erosion}")
 
 
-def distance_to_anchor(mask: NDArray[np.bool_], anchor: tuple[float, float]) -> float:
-    """The mean Euclidean distance of a mask's pixel centres to the anchor (paper, 3.1).
-
-    Args:
-        mask: (H, W) bool.
-        anchor: (x, y), the centre of gravity of the thresholded Grad-CAM map.
-
-    Returns:
-        Pixels; inf for an empty mask, which is far from everything.
-    """
-    y, x = np.nonzero(mask)
-    if x.size == 0:
-        return float("inf")
-    return float(np.hypot(x - anchor[0], y - anchor[1]).mean())
-
-
 def distances_to_anchors(
     masks: Sequence[NDArray[np.bool_]], anchors: ArrayLike
 ) -> NDArray[np.float32]:
-    """`distance_to_anchor` of every mask to every anchor.
+    """The mean Euclidean distance of each mask's pixel centres to each anchor (paper, 3.1).
 
     Args:
-        masks: M masks of one (H, W).
-        anchors: (K, 2) of x, y.
+        masks: M masks (H, W) bool, all of one size.
+        anchors: (K, 2) of x, y, the centres of gravity of thresholded Grad-CAM maps.
 
     Returns:
-        (M, K) float32, pixels; inf in the rows of empty masks.
+        (M, K) float32, pixels; inf in the rows of empty masks, which are far from everything.
     """
     points = np.asarray(anchors, dtype=np.float64).reshape(-1, 2)
     result = np.full((len(masks), len(points)), np.inf, dtype=np.float32)
@@ -180,7 +164,7 @@ def segment_features(
     *,
     erosion: float = SegmentConfig.erosion,
     batch_size: int = 64,
-) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
+) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
     """phi and the logits of every segment of one photo, computed once (paper, 3.1, Alg. 1).
 
     The segments are cropped by `segment_crop` on the classifier's mean colour and run on the
@@ -194,18 +178,19 @@ def segment_features(
         batch_size: segments per forward pass.
 
     Returns:
-        phi, (M, D) float16, the pooled output of the last convolution; and the logits,
-        (M, K) float32, one per class of the classifier.
+        phi, (M, D) float16, the pooled output of the last convolution, or float32 if a value is
+        out of float16's range; and the logits, (M, K) float32, one per class of the classifier.
 
     Raises:
-        ArgumentError: a mask is empty or of another size; `batch_size` is not positive.
+        ArgumentError: a mask is empty or of another size; `batch_size` is not positive; the
+            classifier gives features that are not finite.
     """
     if batch_size < 1:
         raise ArgumentError(f"batch_size: must be positive, not {batch_size}")
     device = next(classifier.parameters()).device
     grey = classifier_grey(classifier.mean)
     size = classifier.input_size
-    features: list[NDArray[np.float16]] = []
+    features: list[NDArray[np.float32]] = []
     logits: list[NDArray[np.float32]] = []
     with torch.inference_mode():
         for start in range(0, max(len(masks), 1), batch_size):  # no mask: one batch of none
@@ -216,5 +201,12 @@ def segment_features(
                 inputs[row] = classifier.preprocess(crop)
             phi = classifier.features(inputs.to(device))
             logits.append(classifier.logits(phi).float().cpu().numpy())
-            features.append(phi.to(torch.float16).cpu().numpy())
-    return np.concatenate(features), np.concatenate(logits)
+            features.append(phi.float().cpu().numpy())
+    return _compact(np.concatenate(features)), np.concatenate(logits)
+
+
+def _compact(phi: NDArray[np.float32]) -> NDArray[np.floating]:
+    if not np.isfinite(phi).all():
+        raise ArgumentError("classifier: gives features that are not finite")
+    fits = np.abs(phi).max(initial=0.0) <= np.finfo(np.float16).max
+    return phi.astype(np.float16) if fits else phi

@@ -104,11 +104,11 @@ def test_masks_are_not_empty_and_boxes_tight(photos, small_bank, mask_format, pl
         paste, augmentations=augmentations(), instance_mask_format=mask_format, keep_record=True
     )
     pasted = 0
-    for seed in range(100):
+    for seed in range(500):
         mapped = call(mapper, photos[seed % len(photos)], seed)
         check_invariants(mapped)
         pasted += len(mapped["empaste_record"].placements)
-    assert pasted > 100
+    assert pasted > 500
 
 
 @pytest.mark.parametrize("image_format", ["RGB", "BGR"])

@@ -332,7 +332,10 @@ def test_a_cache_file_of_another_config_is_not_taken(tmp_path: Path) -> None:
     content = one.read("x", "token")
     assert content is not None
     np.testing.assert_array_equal(content["value"], [0, 1, 2])
-    assert json.loads((one.folder / "config.json").read_text()) == {"a": 1}
+    assert json.loads((one.folder / "config.json").read_text()) == {
+        "config": {"a": 1},
+        "version": 1,
+    }
     assert not list(tmp_path.rglob("*.tmp"))
 
 

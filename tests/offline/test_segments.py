@@ -9,7 +9,6 @@ import torch
 from empaste_aug.offline.segments import (
     SegmentConfig,
     classifier_grey,
-    distance_to_anchor,
     distances_to_anchors,
     erode,
     segment_crop,
@@ -49,16 +48,17 @@ def box_mask(x0: int, y0: int, x1: int, y1: int, size: tuple[int, int] = (40, 60
 
 
 def test_distance_is_the_mean_over_pixels() -> None:
-    mask = box_mask(10, 5, 12, 6)
-    assert distance_to_anchor(mask, (10.0, 5.0)) == pytest.approx(0.5)
-    assert distance_to_anchor(mask, (10.5, 9.0)) == pytest.approx(np.hypot(0.5, 4))
-    assert distance_to_anchor(np.zeros((4, 4), bool), (1, 1)) == float("inf")
+    masks = [box_mask(10, 5, 12, 6), box_mask(0, 0, 0, 0)]
+    found = distances_to_anchors(masks, [(10.0, 5.0), (10.5, 9.0)])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[0], [0.5, np.hypot(0.5, 4)], rtol=1e-6)
+    assert (found[1] == np.inf).all()
 
 
 def test_a_far_tail_counts_with_its_pixels() -> None:
-    near, far = box_mask(0, 0, 4, 4), box_mask(0, 0, 40, 4)
-    anchor = (1.5, 1.5)
-    assert distance_to_anchor(near, anchor) < distance_to_anchor(far, anchor)
+    masks = [box_mask(0, 0, 4, 4), box_mask(0, 0, 40, 4)]
+    near, far = distances_to_anchors(masks, [(1.5, 1.5)])[:, 0]
+    assert near < far
 
 
 def test_many_distances_equal_single_ones(rng: np.random.Generator) -> None:
@@ -66,10 +66,11 @@ def test_many_distances_equal_single_ones(rng: np.random.Generator) -> None:
     masks[1][3, 4] = True
     anchors = rng.uniform(0, 20, (2, 2))
     together = distances_to_anchors(masks, anchors)
-    assert together.dtype == np.float32
     for row, mask in enumerate(masks):
-        for column, (x, y) in enumerate(anchors):
-            assert together[row, column] == pytest.approx(distance_to_anchor(mask, (x, y)))
+        y, x = np.nonzero(mask)
+        for column, (ax, ay) in enumerate(anchors):
+            expected = np.hypot(x - ax, y - ay).mean() if x.size else np.inf
+            assert together[row, column] == pytest.approx(expected)
     assert distances_to_anchors([], anchors).shape == (0, 2)
     assert distances_to_anchors(masks, np.zeros((0, 2))).shape == (3, 0)
 
@@ -176,3 +177,22 @@ def test_grey_is_the_mean_colour() -> None:
 def test_bad_constants_are_named(option: dict[str, float]) -> None:
     with pytest.raises(ArgumentError, match=next(iter(option))):
         SegmentConfig(**option)
+
+
+def test_features_out_of_float16s_range_are_kept_in_float32() -> None:
+    class Loud(ColourClassifier):
+        factor = 1e6
+
+        def features(self, images: torch.Tensor) -> torch.Tensor:
+            return super().features(images) * self.factor
+
+    image = np.full((40, 60, 3), 200, np.uint8)
+    masks = [box_mask(5, 5, 30, 30)]
+    phi, _ = segment_features(Loud().eval(), image, masks)
+    assert phi.dtype == np.float32
+    np.testing.assert_allclose(phi[0], 1e6 * 200 / 255, rtol=1e-3)
+    quiet, _ = segment_features(ColourClassifier().eval(), image, masks)
+    assert quiet.dtype == np.float16
+    Loud.factor = float("inf")
+    with pytest.raises(ArgumentError, match="not finite"):
+        segment_features(Loud().eval(), image, masks)

@@ -57,13 +57,15 @@ def test_table_and_json(
     assert [path.name for path in target.parent.iterdir()] == ["report.json"]
 
 
-def test_bad_input_is_one_message_and_status_1(
+def test_bad_input_is_one_line_and_status_2(
     tool: dict[str, Any], devkit: VOCFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (devkit.root / "JPEGImages" / "b.jpg").write_bytes(b"broken")
-    assert tool["main"](arguments(devkit)) == 1
-    assert "b.jpg: not an image" in capsys.readouterr().err
+    assert tool["main"](arguments(devkit)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "b.jpg: not an image" in error
     assert tool["main"]([*arguments(devkit), "--skip-bad"]) == 0
     assert "skipped what is bad: 1" in capsys.readouterr().err
-    assert tool["main"]([*arguments(devkit), "--skip-bad", "--labels", "x.json"]) == 1
+    assert tool["main"]([*arguments(devkit), "--skip-bad", "--labels", "x.json"]) == 2
     assert "labels: of no use" in capsys.readouterr().err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from empaste_aug.bank.files import atomic_file
 from empaste_aug.offline.classify.backbone import (
     DEFAULT_BACKBONE,
     PACKAGED,
@@ -211,15 +211,11 @@ class Classifier(nn.Module):
 
 
 def save_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
-    """`torch.save` under a temporary name in the same folder, then rename."""
+    """`torch.save`, whole or not at all; makes the folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        torch.save(dict(content), temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(path, shared=True) as handle:
+        torch.save(dict(content), handle)
 
 
 def load_tensors(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:

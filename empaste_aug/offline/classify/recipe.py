@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from empaste_aug.types import ArgumentError
@@ -55,6 +56,9 @@ class Recipe:
         for name in ("finetune", "balance", "jitter"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(f"{name}: must be in [0, 1], got {getattr(self, name)}")
+        for name in ("learning_rate", "head_learning_rate", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ArgumentError(f"{name}: must not be negative, got {getattr(self, name)}")
         if not 0 < self.min_crop <= 1:
             raise ArgumentError(f"min_crop: must be in (0, 1], got {self.min_crop}")
         if self.batch_size < 1 or self.head_epochs < 0 or self.epochs < 0:

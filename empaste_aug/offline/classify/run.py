@@ -22,6 +22,7 @@ from empaste_aug.offline.classify.metrics import mean_average_precision
 from empaste_aug.offline.classify.model import Classifier, load_tensors, save_tensors
 from empaste_aug.offline.classify.photos import AugmentedPhotos, LabelledPhotos, PhotoCache
 from empaste_aug.offline.classify.recipe import Recipe
+from empaste_aug.offline.progress import progress_bar
 from empaste_aug.types import ArgumentError
 
 STATE_FILE = "training.pt"
@@ -132,8 +133,11 @@ class TrainingRun:
         rates = [recipe.learning_rate, recipe.head_learning_rate]
         step, total = epoch * len(batches), recipe.epochs * len(batches)
         mean = 0.0
-        with tqdm(
-            loader, desc=f"epoch {epoch + 1}/{recipe.epochs}", disable=not self.progress
+        with progress_bar(
+            loader,
+            description=f"epoch {epoch + 1}/{recipe.epochs}",
+            unit="batch",
+            show=self.progress,
         ) as bar:
             for images, rows in bar:
                 _set_rates(optimizer, rates, step, total)
@@ -143,7 +147,7 @@ class TrainingRun:
                 optimizer.step()
                 mean += loss.item() * len(rows) / len(order)
                 step += 1
-                bar.set_postfix(loss=f"{loss.item():.3f}")
+                bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
         classifier.eval()
         return mean
 
@@ -187,8 +191,12 @@ class TrainingRun:
         plain, mirrored = [], []
         with (
             torch.no_grad(),
-            tqdm(
-                total=len(indices), desc="features", disable=not self.progress, leave=False
+            progress_bar(
+                total=len(indices),
+                description="features",
+                unit="photo",
+                show=self.progress,
+                transient=True,
             ) as bar,
         ):
             for start in range(0, len(indices), self.recipe.batch_size):

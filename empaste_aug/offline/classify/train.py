@@ -22,6 +22,9 @@ from empaste_aug.offline.classify.recipe import Recipe
 from empaste_aug.offline.classify.run import STATE_FILE, TrainingRun
 from empaste_aug.types import ArgumentError
 
+VAL_FRACTION = 0.1
+"""The share of the photos that validates, unless another is asked for."""
+
 
 def train_classifier(
     dataset: PhotoSource,
@@ -33,7 +36,7 @@ def train_classifier(
     backbone: str = DEFAULT_BACKBONE,
     pretrained: str | Path | None = PACKAGED,
     input_size: int | None = None,
-    val_fraction: float = 0.1,
+    val_fraction: float = VAL_FRACTION,
     val_ids: Collection[str] | None = None,
     work_dir: str | Path | None = None,
     device: str | torch.device = "cpu",
@@ -72,11 +75,14 @@ def train_classifier(
 
     Raises:
         ArgumentError: an option out of range, unknown extra classes, unknown `val_ids`, nothing
-            to train on, or a `work_dir` that holds a run with other arguments.
+            to train on, no photo to validate on with the recipe's keep="best", or a `work_dir`
+            that holds a run with other arguments.
     """
     recipe = Recipe() if recipe is None else recipe
     photos = merge_sources(dataset, extra, class_map=class_map, exclude=exclude)
     train, val = _split(photos, val_fraction, val_ids, recipe.seed)
+    if recipe.keep == "best" and not val.size:
+        raise ArgumentError("keep: 'best' needs photos to validate on, and none are held out")
     classifier = Classifier.create(
         dataset.class_names, backbone=backbone, pretrained=pretrained, input_size=input_size
     ).to(device)

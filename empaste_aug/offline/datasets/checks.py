@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from tqdm import tqdm
-
 from empaste_aug.imageio import image_size, read_image
 from empaste_aug.offline.datasets.base import Problem
+from empaste_aug.offline.progress import progress_bar
 from empaste_aug.types import ArgumentError, DatasetError
 
 Check = Literal["decode", "header"]
@@ -105,7 +104,7 @@ def in_threads(
     results: list[Result] = []
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
-        tqdm(total=len(items), desc=description, unit="file", delay=2) as bar,
+        progress_bar(total=len(items), description=description, unit="file", delay=2) as bar,
     ):
         for part in pool.map(chunk, range(0, len(items), _CHUNK)):
             results.extend(part)

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from empaste_aug.offline.datasets.checks import Report, check_class_names
 from empaste_aug.offline.datasets.instance_table import (
     StoredInstance,
     encode_segmentation,
     pixel_count,
 )
+from empaste_aug.offline.progress import progress_bar
 from empaste_aug.types import DatasetError
 
 _logger = logging.getLogger(__name__)
@@ -128,7 +127,7 @@ def encode_annotations(
         return {}
     rows: dict[Any, list[StoredInstance]] = defaultdict(list)
     empty = []
-    bar = tqdm(pairs, desc="reading annotations", unit="object", delay=2)
+    bar = progress_bar(pairs, description="reading annotations", unit="object", delay=2)
     for key, (where, category, entry, _) in bar:
         # Taken out of the entry: of a big file the polygons are most of the memory.
         segmentation = entry.pop("segmentation", None)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from empaste_aug.bank.files import sha256_of
 from empaste_aug.offline.proposals import mask_files
 from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.types import ArgumentError, DatasetError
@@ -135,14 +136,11 @@ def _by_image(path: Path) -> dict[str, list[tuple[int, Any]]]:
 
 def _fingerprint(path: Path) -> str:
     """SHA-256 of a json file, or of the sorted names and sizes of a folder's files."""
-    digest = hashlib.sha256()
     if path.is_file():
-        with path.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-    else:
-        for file_path in sorted(path.rglob("*")):
-            if file_path.is_file():
-                name, size = file_path.relative_to(path).as_posix(), file_path.stat().st_size
-                digest.update(f"{name}\0{size}\n".encode())
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for file_path in sorted(path.rglob("*")):
+        if file_path.is_file():
+            name, size = file_path.relative_to(path).as_posix(), file_path.stat().st_size
+            digest.update(f"{name}\0{size}\n".encode())
     return digest.hexdigest()

@@ -1,29 +1,31 @@
-"""The command line options of `build_bank`'s stages."""
+"""The command line options of `build_bank`'s two routes."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from empaste_aug.offline.build import STAGES
 from empaste_aug.offline.cam import Component
 from empaste_aug.offline.classify import Recipe
 from empaste_aug.offline.classify.backbone import DEFAULT_BACKBONE, PACKAGED
+from empaste_aug.offline.classify.train import VAL_FRACTION
+from empaste_aug.offline.crop import MARGIN
 from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.offline.fem import FEMConfig
-from empaste_aug.offline.foreground import COVARIANCES, DISTANCES
+from empaste_aug.offline.options import add_options, from_options
 from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages import wiring
-from empaste_aug.offline.stages.selection import RANKINGS, Cut
+from empaste_aug.offline.stages.selection import Cut
 from empaste_aug.types import ArgumentError
+
+CODECS = ("jpeg", "raw")
 
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of F-EM's stages, with the library's defaults."""
-    recipe = Recipe()
     run = parser.add_argument_group("running")
     run.add_argument("--work", help="where the stages keep their files (default: OUTPUT.work)")
     run.add_argument(
@@ -49,11 +51,12 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="its weights: packaged, hub, none, or a file (%(default)s)",
     )
     classifier.add_argument(
-        "--epochs", type=int, default=recipe.epochs, help="epochs of fine-tuning (%(default)s)"
+        "--val-fraction",
+        type=float,
+        default=VAL_FRACTION,
+        help="share of the photos that only validates; 0: train on all of them (%(default)s)",
     )
-    classifier.add_argument(
-        "--seed", type=int, default=recipe.seed, help="of the training (%(default)s)"
-    )
+    add_options(classifier, Recipe)
     classifier.add_argument(
         "--extra-labels", metavar="DIR", help="a folder data set: more photos, labels only"
     )
@@ -96,61 +99,43 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="all of that, or its largest connected part (%(default)s)",
     )
     proposals.add_argument(
-        "--min-area",
-        type=float,
-        default=SegmentConfig.min_area,
-        help="least area of a segment, as a share of the photo (%(default)s)",
+        "--cam-sizes",
+        type=int,
+        nargs="+",
+        metavar="PX",
+        help="average the Grad-CAM maps of these input sizes (default: the classifier's own)",
     )
-    proposals.add_argument(
-        "--max-span",
-        type=float,
-        default=SegmentConfig.max_span,
-        help="drop segments that span this share of the photo's width or height (%(default)s)",
-    )
-    proposals.add_argument(
-        "--erosion",
-        type=float,
-        default=SegmentConfig.erosion,
-        help="radius: below 1 a share of the square root of the area, else pixels (%(default)s)",
-    )
+    add_options(proposals, SegmentConfig)
+    add_options(parser.add_argument_group("F-EM"), FEMConfig)
+    add_options(parser.add_argument_group("what the bank keeps"), Cut)
 
-    fem = parser.add_argument_group("F-EM")
-    fem.add_argument("--top-n", type=int, default=FEMConfig.top_n, help="of step 1 (%(default)s)")
-    fem.add_argument(
-        "--inliers",
-        type=float,
-        default=FEMConfig.inliers,
-        help="share that the M-step keeps (%(default)s)",
-    )
-    fem.add_argument(
-        "--iterations", type=int, default=FEMConfig.iterations, help="of M and E (%(default)s)"
-    )
-    fem.add_argument(
-        "--distance", choices=DISTANCES, default=FEMConfig.distance, help="metric (%(default)s)"
-    )
-    fem.add_argument(
-        "--covariance",
-        choices=COVARIANCES,
-        default=FEMConfig.covariance,
-        help="estimator (%(default)s)",
-    )
 
-    cut = parser.add_argument_group("what the bank keeps")
-    cut.add_argument(
-        "--min-score",
-        type=float,
-        default=Cut.min_score,
-        help="least probability (paper: 0.1) (%(default)s)",
+def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `bank_from_masks`, with the library's defaults."""
+    masks = parser.add_argument_group("with --masks")
+    masks.add_argument(
+        "--margin",
+        type=int,
+        default=MARGIN,
+        metavar="PX",
+        help="photo to keep round an object's box (%(default)s)",
     )
-    cut.add_argument(
-        "--keep",
-        type=float,
-        default=Cut.keep,
-        metavar="SHARE",
-        help="best share of each class (%(default)s)",
+    masks.add_argument(
+        "--min-mask-area",
+        type=int,
+        default=1,
+        metavar="PX",
+        help="least area of an object's mask, in pixels (%(default)s)",
     )
-    cut.add_argument(
-        "--keep-by", choices=RANKINGS, default=Cut.keep_by, help="what best means (%(default)s)"
+    masks.add_argument(
+        "--min-box-area",
+        type=int,
+        default=0,
+        metavar="PX",
+        help="least area of an object's box, in square pixels (%(default)s)",
+    )
+    masks.add_argument(
+        "--codec", choices=CODECS, default=CODECS[0], help="of the bank's pixels (%(default)s)"
     )
 
 
@@ -174,7 +159,8 @@ def build_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "classifier": args.classifier,
         "backbone": args.backbone,
         "pretrained": None if args.pretrained == "none" else args.pretrained,
-        "recipe": replace(Recipe(), epochs=args.epochs, seed=args.seed),
+        "recipe": from_options(args, Recipe),
+        "val_fraction": args.val_fraction,
         "extra": extra,
         "extra_for": args.extra_for,
         "write_extra": args.write_extra,
@@ -182,24 +168,29 @@ def build_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "proposal_options": _proposal_options(args.proposal_option),
         "cam_threshold": args.cam_threshold,
         "cam_component": args.cam_component,
-        "segments": SegmentConfig(
-            min_area=args.min_area, max_span=args.max_span, erosion=args.erosion
-        ),
-        "fem": FEMConfig(
-            top_n=args.top_n,
-            inliers=args.inliers,
-            iterations=args.iterations,
-            distance=args.distance,
-            covariance=args.covariance,
-        ),
-        "cut": Cut(min_score=args.min_score, keep=args.keep, keep_by=args.keep_by),
+        "cam_sizes": args.cam_sizes,
+        "segments": from_options(args, SegmentConfig),
+        "fem": from_options(args, FEMConfig),
+        "cut": from_options(args, Cut),
     }
 
 
-def changed_build_options(args: argparse.Namespace) -> list[str]:
-    """The flags of `add_build_arguments` that have another value than their default."""
+def mask_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of `bank_from_masks` that the options mean."""
+    return {
+        "margin": args.margin,
+        "min_area": args.min_mask_area,
+        "min_box_area": args.min_box_area,
+        "codec": args.codec,
+    }
+
+
+def changed_options(
+    args: argparse.Namespace, add_arguments: Callable[[argparse.ArgumentParser], None]
+) -> list[str]:
+    """The flags of `add_arguments` that have another value than their default."""
     parser = argparse.ArgumentParser()
-    add_build_arguments(parser)
+    add_arguments(parser)
     return [
         "--" + name.replace("_", "-")
         for name, value in vars(parser.parse_args([])).items()

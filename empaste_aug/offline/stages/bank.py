@@ -37,9 +37,11 @@ class BankStage:
 
     Attributes:
         classes: one entry per class, once the stage has run.
+        version: raise it when the stage writes another bank from the same input; in `config`.
     """
 
     name: ClassVar[str] = "bank"
+    version: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class BankStage:
         if (self.output / MANIFEST).exists() and not self.overwrite and not self._same():
             raise BankError(
                 f"{self.output}: holds a finished bank that was made from other photos or with "
-                "other options; overwrite=True (--overwrite) replaces it"
+                "other options; overwrite=True replaces it"
             )
 
     def run(

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from tqdm import tqdm
 
+from empaste_aug.offline.progress import progress_bar
 from empaste_aug.offline.stages.cache import Arrays, StageCache, digest_of
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.types import ArgumentError
@@ -41,17 +42,20 @@ class PhotoStage(ABC):
 
     Attributes:
         name: the stage's, also of its folder.
+        version: the algorithm's, a part of the key: raise it when the stage gives another result
+            from the same input, so that no older files are taken for new ones.
         uses_labels: the results depend on the photo's labels too.
         cache: where the results lie.
         threads: photos that are computed at a time.
     """
 
     name: ClassVar[str]
+    version: ClassVar[int] = 1
     uses_labels: ClassVar[bool] = False
     threads: int = 1
 
     def __init__(self, work: str | Path, config: Mapping[str, Any]) -> None:
-        self.cache = StageCache(work, self.name, config)
+        self.cache = StageCache(work, self.name, config, version=self.version)
 
     @property
     def key(self) -> str:
@@ -90,12 +94,12 @@ class PhotoStage(ABC):
         ]
         damaged = len(self.cache.damaged) - before
         if todo:
-            with tqdm(
+            with progress_bar(
                 total=len(photos),
                 initial=len(photos) - len(todo),
-                desc=self.name,
+                description=self.name,
                 unit="photo",
-                disable=not progress,
+                show=progress,
             ) as bar:
                 self._compute_all(todo, bar)
         return Progress(len(todo), len(photos) - len(todo), damaged)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import struct
-import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -16,9 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from empaste_aug.bank.files import atomic_file
+
 Arrays = dict[str, NDArray[Any]]
 
 _KEY = "cache_key"
+_SUFFIX = ".npy"
+_SECOND = 10**9
 _DAMAGE = (
     OSError,
     ValueError,
@@ -40,22 +45,30 @@ def digest_of(value: Any) -> str:
 class StageCache:
     """The files of one stage under one config, in ``<work>/<stage>/<first digits of the key>``.
 
+    A file gets a modification time of whole seconds. One that was changed since has almost surely
+    another, and `holds` then checks all of it; else `holds` reads its directory and its key, and
+    leaves the rest to the CRCs that `read` checks.
+
     Args:
         work: the work folder.
         stage: the stage's name.
         config: JSON values: everything, besides the item itself, that the results depend on. It is
-            written into the folder as ``config.json`` for people to read.
+            written into the folder as ``config.json`` for people to read, with the version.
+        version: the stage's algorithm's; raised when its results change.
 
     Attributes:
-        key: hash of stage and config.
+        key: hash of stage, version and config.
         folder: where the files lie.
         damaged: names of the files that `read` or `holds` found damaged.
     """
 
-    def __init__(self, work: str | Path, stage: str, config: Mapping[str, Any]) -> None:
-        self.key = digest_of([stage, config])
+    def __init__(
+        self, work: str | Path, stage: str, config: Mapping[str, Any], *, version: int = 1
+    ) -> None:
+        self.key = digest_of([stage, version, config])
         self.folder = Path(work) / stage / self.key[:16]
         self.config = dict(config)
+        self.version = version
         self.damaged: list[str] = []
 
     def path(self, name: str) -> Path:
@@ -75,55 +88,61 @@ class StageCache:
             path.parent.mkdir(parents=True, exist_ok=True)
         described = self.folder / "config.json"
         if not described.exists():
-            text = json.dumps(self.config, indent=1, sort_keys=True) + "\n"
-            write_atomic(described, text.encode())
-        content: dict[str, Any] = {_KEY: np.array(self._full_key(token)), **arrays}
-        temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-        try:
-            with temporary.open("wb") as handle:
-                np.savez(handle, **content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            content = {"version": self.version, "config": self.config}
+            with atomic_file(described, shared=True) as handle:
+                handle.write((json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+        with atomic_file(path, shared=True) as handle:
+            np.savez(handle, **{_KEY: np.array(self._full_key(token))}, **arrays)  # type: ignore[arg-type]
+            handle.flush()
+            now = int(time.time()) * _SECOND
+            os.utime(handle.fileno(), ns=(now, now))
 
     def read(self, name: str, token: str) -> Arrays | None:
         """The arrays of one item; None where they are missing, of another token, or damaged."""
-        if not self.holds(name, token):
+        path = self.path(name)
+        if not path.is_file():
             return None
-        with np.load(self.path(name), allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files if key != _KEY}
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if not self._fits(archive, token):
+                    return None
+                fields = [entry.removesuffix(_SUFFIX) for entry in archive.namelist()]
+                return {field: _array(archive, field) for field in fields if field != _KEY}
+        except _DAMAGE:
+            self.damaged.append(name)
+            os.utime(path)  # no whole second: `holds` will look at all of it
+            return None
 
     def length(self, name: str, field: str) -> int:
         """The length of one array of an item that is there; its other arrays are not read."""
-        with np.load(self.path(name), allow_pickle=False) as archive:
-            return len(archive[field])
+        with zipfile.ZipFile(self.path(name)) as archive:
+            return len(_array(archive, field))
 
     def holds(self, name: str, token: str) -> bool:
-        """Whether `read` would find the item; reads the whole file and checks its CRCs."""
+        """Whether `read` would find the item, at the cost that the class's docstring tells."""
         path = self.path(name)
         if not path.is_file():
             return False
         try:
+            changed = path.stat().st_mtime_ns % _SECOND != 0
             with zipfile.ZipFile(path) as archive:
-                sound = archive.testzip() is None
-            with np.load(path, allow_pickle=False) as content:
-                stored = str(content[_KEY])
+                if changed and archive.testzip() is not None:
+                    self.damaged.append(name)
+                    return False
+                return self._fits(archive, token)
         except _DAMAGE:
-            sound = False
-        if not sound:
             self.damaged.append(name)
             return False
-        return stored == self._full_key(token)
+
+    def _fits(self, archive: zipfile.ZipFile, token: str) -> bool:
+        return str(_array(archive, _KEY)) == self._full_key(token)
 
     def _full_key(self, token: str) -> str:
         return f"{self.key}:{token}"
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name in its folder, then rename it."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _array(archive: zipfile.ZipFile, field: str) -> NDArray[Any]:
+    """One array of an npz file; reading an entry whole checks its CRC."""
+    content = io.BytesIO(archive.read(field + _SUFFIX))
+    array: NDArray[Any] = np.lib.format.read_array(content, allow_pickle=False)
+    return array

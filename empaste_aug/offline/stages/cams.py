@@ -24,6 +24,7 @@ class CamStage(PhotoStage):
         class_names: the data set's; labels index into them.
         threshold: the share of a map's maximum from which on a pixel belongs to G.
         component: "all" of G, as in the paper, or its "largest" connected part.
+        sizes: the maps at these input sizes are averaged; None for the classifier's own.
         threads: photos at a time, on a CPU.
     """
 
@@ -38,25 +39,31 @@ class CamStage(PhotoStage):
         *,
         threshold: float,
         component: Component,
+        sizes: Sequence[int] | None,
         threads: int,
     ) -> None:
         self.classifier = classifier
         self.columns = classifier.check_classes(class_names)
         self.threshold = threshold
         self.component: Component = component
+        self.sizes = None if sizes is None else tuple(sizes)
         self.threads = threads if classifier.device.type == "cpu" else 1
         config = {
             "classifier": classifier.fingerprint(),
             "columns": list(self.columns),
             "threshold": threshold,
             "component": component,
+            "sizes": self.sizes,
         }
         super().__init__(work, config)
 
     def compute(self, photo: Photo) -> Arrays:
         """The anchors of the photo's classes."""
         maps = grad_cam(
-            self.classifier, photo.read(), [self.columns[label] for label in photo.labels]
+            self.classifier,
+            photo.read(),
+            [self.columns[label] for label in photo.labels],
+            sizes=self.sizes,
         )
         points = [anchor(cam, threshold=self.threshold, component=self.component) for cam in maps]
         return {

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from empaste_aug.bank.files import sha256_of
 from empaste_aug.offline.classify import Classifier, Recipe, train_classifier
+from empaste_aug.offline.classify.backbone import HUB, PACKAGED
 from empaste_aug.offline.datasets.base import Dataset
 from empaste_aug.offline.stages.base import Progress
 from empaste_aug.offline.stages.cache import digest_of
@@ -29,15 +30,19 @@ class ClassifierStage:
         extra: further photos with labels only.
         recipe: how to train.
         backbone, pretrained: see `build_backbone`.
+        val_fraction: share of the data set's photos that only validates; 0 trains on all.
         device: where it trains, and where `load` puts it.
+        workers: processes that augment; up to 1 does it in this one. The result is the same.
         trained: a file of `Classifier.save` to take instead of training.
 
     Attributes:
         path: the classifier's file.
         key: hash of what the classifier is made from, or of a given file.
+        version: raise it when training gives another result from the same input.
     """
 
     name: ClassVar[str] = "classifier"
+    version: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -49,7 +54,9 @@ class ClassifierStage:
         recipe: Recipe,
         backbone: str,
         pretrained: str | Path | None,
+        val_fraction: float,
         device: str,
+        workers: int,
         trained: str | Path | None = None,
     ) -> None:
         self.dataset = dataset
@@ -57,7 +64,9 @@ class ClassifierStage:
         self.recipe = recipe
         self.backbone = backbone
         self.pretrained = pretrained
+        self.val_fraction = val_fraction
         self.device = device
+        self.workers = workers if workers > 1 else 0
         self.trained = trained
         if trained is not None:
             self.path = Path(trained)
@@ -66,10 +75,12 @@ class ClassifierStage:
             self.key = sha256_of(self.path)
         else:
             made_from = {
+                "version": self.version,
                 "photos": listing_hash(photos, dataset.class_names),
                 "recipe": asdict(recipe),
                 "backbone": backbone,
-                "pretrained": None if pretrained is None else str(pretrained),
+                "pretrained": _identity(pretrained),
+                "val_fraction": val_fraction,
             }
             self.key = digest_of(made_from)
             self.path = Path(work) / self.name / self.key[:16] / "classifier.pt"
@@ -101,7 +112,9 @@ class ClassifierStage:
             recipe=self.recipe,
             backbone=self.backbone,
             pretrained=self.pretrained,
+            val_fraction=self.val_fraction,
             device=self.device,
+            workers=self.workers,
             work_dir=self.path.parent,
             progress=progress,
         )
@@ -123,3 +136,10 @@ class ClassifierStage:
         classifier = Classifier.load(self.path).to(self.device).eval()
         classifier.check_classes(self.dataset.class_names)
         return classifier
+
+
+def _identity(pretrained: str | Path | None) -> str | None:
+    """What start weights are known by: a file by its content, so that its place does not matter."""
+    if pretrained is None or pretrained in (PACKAGED, HUB) or not Path(pretrained).is_file():
+        return None if pretrained is None else str(pretrained)
+    return f"sha256:{sha256_of(Path(pretrained))}"

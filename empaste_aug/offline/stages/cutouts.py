@@ -8,17 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from empaste_aug.bank import BankWriter
+from empaste_aug.offline.crop import crop_with_margin
+from empaste_aug.offline.progress import progress_bar
 from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.offline.stages.foregrounds import Choice
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.proposals import ProposalStage
-from empaste_aug.types import ArgumentError, tight_box
-
-MARGIN = 4
-"""Pixels of photo that a crop keeps round its mask, for soft edges."""
 
 
 def write_cutouts(
@@ -32,8 +29,8 @@ def write_cutouts(
 ) -> None:
     """Cut the chosen segments out and add them, photo by photo, a photo's by category id.
 
-    A crop is the mask's box with `MARGIN` pixels of photo round it, clipped at the photo's border;
-    alpha is 255 inside the mask, else 0. The image id of an extra photo starts with "extra/", and
+    A crop is the mask's box with `crop.MARGIN` pixels of photo round it, clipped at the photo's
+    border; alpha is 255 inside the mask, else 0. The image id of an extra photo starts with "extra/", and
     it has no file name, since it lies in another folder.
 
     Args:
@@ -47,39 +44,13 @@ def write_cutouts(
     on_photo: dict[str, list[int]] = defaultdict(list)
     for row, choice in enumerate(choices):
         on_photo[choice.photo].append(row)
-    for photo in tqdm(photos, desc="bank", unit="photo", disable=not progress):
+    for photo in progress_bar(photos, description="bank", unit="photo", show=progress):
         rows = on_photo.get(photo.name, [])
         if not rows:
             continue
         image, found = photo.read(), proposals.segments(photo)
         for row in sorted(rows, key=lambda row: choices[row].category_id):
             _add(writer, photo, image, found, choices[row], float(quality[row]))
-
-
-def crop_with_margin(
-    image: NDArray[np.uint8], mask: NDArray[np.bool_], margin: int = MARGIN
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[int, int, int, int]]:
-    """An object's crop, its alpha (255 inside the mask, else 0), and the crop's box.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) bool, not empty.
-        margin: pixels of photo to keep round the mask's tight box, clipped at the border.
-
-    Returns:
-        rgb (h, w, 3), alpha (h, w), and (x0, y0, x1, y1) in the photo, half-open.
-
-    Raises:
-        ArgumentError: the mask is empty.
-    """
-    box = tight_box(mask)
-    if box is None:
-        raise ArgumentError("mask: holds no pixel, so there is nothing to cut out")
-    height, width = mask.shape
-    x0, y0 = max(int(box[0]) - margin, 0), max(int(box[1]) - margin, 0)
-    x1, y1 = min(int(box[2]) + margin, width), min(int(box[3]) + margin, height)
-    alpha = mask[y0:y1, x0:x1].astype(np.uint8) * np.uint8(255)
-    return np.ascontiguousarray(image[y0:y1, x0:x1]), alpha, (x0, y0, x1, y1)
 
 
 def _add(

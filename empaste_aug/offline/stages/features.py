@@ -36,8 +36,8 @@ def decode_masks(segments: list[Segment], rows: NDArray[np.int64]) -> list[NDArr
 
 
 class FeatureStage(PhotoStage):
-    """Per photo: ``segment`` (M,) positions among its proposals, ``phi`` (M, D) float16, ``logits``
-    (M, K) float32, one column per class of the classifier.
+    """Per photo: ``segment`` (M,) positions among its proposals, ``phi`` (M, D) as
+    `segment_features` gives it, ``logits`` (M, K) float32, one column per class of the classifier.
 
     Args:
         work: the work folder.

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from empaste_aug.offline.fem import FEMConfig, FEMResult, f_em
+from empaste_aug.offline.progress import progress_bar
 from empaste_aug.offline.segments import SegmentConfig, distances_to_anchors
 from empaste_aug.offline.stages.base import PhotoStage, Progress
 from empaste_aug.offline.stages.cache import Arrays, StageCache, digest_of
@@ -85,9 +85,13 @@ class ForegroundStage:
         distances: of segments to anchors.
         class_names: the data set's.
         config: Algorithm 1's constants.
+
+    Attributes:
+        version: as `PhotoStage.version`.
     """
 
     name: ClassVar[str] = "fem"
+    version: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -108,7 +112,7 @@ class ForegroundStage:
             "distances": distances.key,
             "fem": asdict(config),
         }
-        self.cache = StageCache(work, self.name, settings)
+        self.cache = StageCache(work, self.name, settings, version=self.version)
 
     @property
     def key(self) -> str:
@@ -128,7 +132,8 @@ class ForegroundStage:
             if redo or not self.cache.holds(self._file(category), _token(members))
         ]
         damaged = len(self.cache.damaged) - before
-        for category, members in tqdm(todo, desc=self.name, unit="class", disable=not progress):
+        bar = progress_bar(todo, description=self.name, unit="class", show=progress)
+        for category, members in bar:
             arrays = self._compute(category, members)
             self.cache.write(self._file(category), _token(members), arrays)
         return Progress(len(todo), len(classes) - len(todo), damaged)
@@ -203,7 +208,7 @@ class _Evidence:
     """What F-EM reads of one photo: M segments."""
 
     segment: NDArray[np.int64]
-    phi: NDArray[np.float16]
+    phi: NDArray[np.floating]
     nearness: NDArray[np.float32]
     score: NDArray[np.float64]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from empaste_aug.bank.files import sha256_of
 from empaste_aug.imageio import read_image
 from empaste_aug.offline.datasets.base import Dataset, LabelledImage
+from empaste_aug.offline.progress import progress_bar
 from empaste_aug.offline.stages.cache import digest_of
 from empaste_aug.types import ArgumentError, DatasetError
 
-_BLOCK = 1 << 20
+EXTRA = "extra/"
+"""What the names of extra photos start with; no data set's image id holds a slash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Photo:
     @property
     def name(self) -> str:
         """Unique in the build: the image id, behind "extra/" for an extra photo."""
-        return f"extra/{self.image.image_id}" if self.extra else self.image.image_id
+        return EXTRA + self.image.image_id if self.extra else self.image.image_id
 
     def read(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB, upright.
@@ -68,7 +69,7 @@ class ExtraSource:
 
 def list_photos(dataset: Dataset, *, progress: bool = True) -> list[Photo]:
     """The photos of the main data set, hashed, in its order."""
-    digests = _hash_files([image.path for image in dataset.images], progress)
+    digests = hash_files([image.path for image in dataset.images], progress=progress)
     return [
         Photo(image, image.labels, digest)
         for image, digest in zip(dataset.images, digests, strict=True)
@@ -99,7 +100,7 @@ def list_extra(
             f"extra: {extra.name} has classes {', '.join(unknown)}, which the data set has not"
         )
     known = {photo.digest for photo in photos}
-    digests = _hash_files([image.path for image in extra.images], progress)
+    digests = hash_files([image.path for image in extra.images], progress=progress)
     fresh = [
         (image, digest)
         for image, digest in zip(extra.images, digests, strict=True)
@@ -124,21 +125,28 @@ def listing_hash(photos: Sequence[Photo], class_names: Sequence[str]) -> str:
     return digest_of([rows, list(class_names)])
 
 
-def _hash_files(paths: Sequence[Path], progress: bool) -> list[str]:
+def hash_files(paths: Sequence[Path], *, progress: bool = True) -> list[str]:
+    """SHA-256 (hex) of each file.
+
+    Raises:
+        DatasetError: a file cannot be read.
+    """
     with ThreadPoolExecutor(4) as pool:
         results = pool.map(_hash_file, paths)
-        bar = tqdm(
-            results, total=len(paths), desc="hashing", unit="photo", delay=2, disable=not progress
+        return list(
+            progress_bar(
+                results,
+                total=len(paths),
+                description="hashing",
+                unit="photo",
+                delay=2,
+                show=progress,
+            )
         )
-        return list(bar)
 
 
 def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as handle:
-            while block := handle.read(_BLOCK):
-                digest.update(block)
+        return sha256_of(path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error}") from error
-    return digest.hexdigest()

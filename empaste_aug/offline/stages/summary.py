@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from empaste_aug.bank.files import atomic_file
 from empaste_aug.offline.stages.base import Progress
-from empaste_aug.offline.stages.cache import write_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ class BuildReport:
 
     def save(self, path: Path) -> None:
         """Write `as_json` to a file."""
-        write_atomic(path, (json.dumps(self.as_json(), indent=1) + "\n").encode())
+        with atomic_file(path, shared=True) as handle:
+            handle.write((json.dumps(self.as_json(), indent=1) + "\n").encode())
 
     def table(self) -> str:
         """The report as text for a terminal."""

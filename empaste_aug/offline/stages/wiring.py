@@ -12,6 +12,7 @@ from typing import Any, get_args
 from empaste_aug.offline.cam import Component
 from empaste_aug.offline.classify import Classifier, Recipe
 from empaste_aug.offline.classify.backbone import DEFAULT_BACKBONE, PACKAGED
+from empaste_aug.offline.classify.train import VAL_FRACTION
 from empaste_aug.offline.datasets.base import Dataset
 from empaste_aug.offline.fem import FEMConfig
 from empaste_aug.offline.segments import SegmentConfig
@@ -33,6 +34,16 @@ which favours small ones: among a hierarchy's many parts of objects it seldom fi
 CAM_THRESHOLD = 0.5
 CAM_COMPONENT: Component = "all"
 
+_VERSIONED = (
+    ClassifierStage,
+    CamStage,
+    ProposalStage,
+    FeatureStage,
+    DistanceStage,
+    ForegroundStage,
+    BankStage,
+)
+
 
 class StageSet:
     """The options of a build, its photos, and its stages, which are made at first use.
@@ -49,17 +60,21 @@ class StageSet:
         classifier: a file of `Classifier.save` to use instead of training one.
         recipe: how to train.
         backbone, pretrained: what to train, see `build_backbone`.
+        val_fraction: share of the data set's photos that only validates the classifier; 0 trains on
+            all of them.
         proposals: names of the proposal methods, see `build_proposals`.
         proposal_options: keyword arguments of `build_proposals`.
         cam_threshold: share of a Grad-CAM map's maximum from which on a pixel counts for the
             anchor.
         cam_component: "all" of these pixels, or the "largest" connected part of them.
+        cam_sizes: input sizes in pixels whose Grad-CAM maps are averaged; None for the classifier's
+            own.
         segments: which segments are eligible, and their erosion.
         fem: the constants of Algorithm 1.
         cut: which masks the bank keeps.
         overwrite: replace a finished bank that was made otherwise.
-        workers: processes for the proposals, and threads for the classifier on a CPU; by default
-            one per core.
+        workers: processes for the proposals and for training's augmentation, and threads for the
+            classifier on a CPU; by default one per core.
         device: for the classifier: "cpu", "cuda", ...
         batch_size: segments per forward pass; None for what is fast on the device.
         progress: show bars on stderr.
@@ -82,10 +97,12 @@ class StageSet:
         recipe: Recipe | None = None,
         backbone: str = DEFAULT_BACKBONE,
         pretrained: str | Path | None = PACKAGED,
+        val_fraction: float = VAL_FRACTION,
         proposals: Sequence[str] = DEFAULT_PROPOSALS,
         proposal_options: Mapping[str, Any] | None = None,
         cam_threshold: float = CAM_THRESHOLD,
         cam_component: Component = CAM_COMPONENT,
+        cam_sizes: Sequence[int] | None = None,
         segments: SegmentConfig | None = None,
         fem: FEMConfig | None = None,
         cut: Cut | None = None,
@@ -108,6 +125,10 @@ class StageSet:
                 f"cam_component: must be one of {', '.join(get_args(Component))}, "
                 f"not {cam_component!r}"
             )
+        if cam_sizes is not None and (not cam_sizes or min(cam_sizes) < 1):
+            raise ArgumentError(f"cam_sizes: must be positive, not {list(cam_sizes)}")
+        if not 0 <= val_fraction < 1:
+            raise ArgumentError(f"val_fraction: must be in [0, 1), not {val_fraction}")
         if batch_size is not None and batch_size < 1:
             raise ArgumentError(f"batch_size: must be positive, not {batch_size}")
         if workers is not None and workers < 0:
@@ -121,6 +142,7 @@ class StageSet:
         self.proposal_options = dict(proposal_options or {})
         self.cam_threshold = cam_threshold
         self.cam_component: Component = cam_component
+        self.cam_sizes = None if cam_sizes is None else tuple(cam_sizes)
         self.segments = segments or SegmentConfig()
         self.fem = fem or FEMConfig()
         self.cut = cut or Cut()
@@ -149,7 +171,9 @@ class StageSet:
             recipe=recipe or Recipe(),
             backbone=backbone,
             pretrained=pretrained,
+            val_fraction=val_fraction,
             device=device,
+            workers=self.workers,
             trained=classifier,
         )
 
@@ -174,6 +198,7 @@ class StageSet:
             self.dataset.class_names,
             threshold=self.cam_threshold,
             component=self.cam_component,
+            sizes=self.cam_sizes,
             threads=self.workers,
         )
 
@@ -205,10 +230,12 @@ class StageSet:
             "proposals": self.proposal_stage.cache.config,
             "cam_threshold": self.cam_threshold,
             "cam_component": self.cam_component,
+            "cam_sizes": self.cam_sizes,
             "segments": asdict(self.segments),
             "fem": asdict(self.fem),
             "cut": asdict(self.cut),
             "extra_photos": "written" if self.write_extra else "not written",
+            "versions": {stage.name: stage.version for stage in _VERSIONED},
         }
         return BankStage(
             self.output,
