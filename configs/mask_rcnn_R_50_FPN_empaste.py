@@ -33,7 +33,7 @@ dataloader.train.mapper = L(EMPasteMapper)(
     use_instance_mask=True,
     instance_mask_format="bitmask",
     dataset_names="${..dataset.names}",
-    paste=L(EMPaste)(bank=BANK, placement="random", count=(1, 4), selection="balanced"),
+    paste=L(EMPaste)(bank=BANK, placement="random", count=4, blend="gaussian"),  # the paper's
 )
 dataloader.test.dataset.names = TEST
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from empaste_aug.types import Instance, Scene
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_TEXT_SIDE = 480  # the longer side at which letters and lines have OpenCV's own size
 
 
 def draw_scene(
@@ -20,7 +21,8 @@ def draw_scene(
 ) -> NDArray[np.uint8]:
     """The image with every instance's mask tinted, its outline and its box drawn, and its class.
 
-    Pasted objects have a solid box, originals a thin dark one.
+    Pasted objects have a box in their class's colour, originals a thin dark one. Lines and letters
+    grow with the image, so that they can be read when it is shown smaller.
 
     Args:
         scene: image (H, W, 3) uint8 RGB and instances.
@@ -83,12 +85,13 @@ def _draw_mask(canvas: NDArray[np.uint8], instance: Instance, opacity: float) ->
 def _draw_box(canvas: NDArray[np.uint8], instance: Instance, class_names: Sequence[str]) -> None:
     x0, y0, x1, y1 = instance.bbox
     corners = (round(x0), round(y0)), (round(x1) - 1, round(y1) - 1)
-    color = class_color(instance.category_id)
+    grown = max(max(canvas.shape) / _TEXT_SIDE, 0.5)
+    line = max(round(grown), 1)
     if instance.cutout_id is None:
-        cv2.rectangle(canvas, *corners, (40, 40, 40), 1)
+        cv2.rectangle(canvas, *corners, (40, 40, 40), line)
     else:
-        cv2.rectangle(canvas, *corners, color, 2)
+        cv2.rectangle(canvas, *corners, class_color(instance.category_id), 2 * line)
     label = class_names[instance.category_id] + (" (crowd)" if instance.crowd else "")
-    at = (max(corners[0][0], 0), max(corners[0][1] - 4, 11))
-    cv2.putText(canvas, label, at, _FONT, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(canvas, label, at, _FONT, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    at = (max(corners[0][0], 0), max(corners[0][1] - 4 * line, 11 * line))
+    for color, thickness in (((0, 0, 0), 3 * line), ((255, 255, 255), line)):
+        cv2.putText(canvas, label, at, _FONT, 0.45 * grown, color, thickness, cv2.LINE_AA)

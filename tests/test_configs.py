@@ -70,8 +70,8 @@ def test_the_lazy_config_survives_a_dump(small_bank, dataset_name, tmp_path):
     dumped = LazyConfig.load(str(tmp_path / "config.yaml"))
     mapper = instantiate(dumped.dataloader.train.mapper)
     assert isinstance(mapper, EMPasteMapper)
-    assert mapper.paste.count == (1, 4)
-    assert mapper.paste.selection == "balanced"
+    assert mapper.paste.count == (4, 4)
+    assert mapper.paste.selection == "uniform"
 
 
 def test_yacs_config(small_bank, dataset_name):
@@ -81,8 +81,8 @@ def test_yacs_config(small_bank, dataset_name):
     cfg.merge_from_list(["EMPASTE.BANK", str(small_bank.path), "MODEL.DEVICE", "cpu"])
     cfg.DATASETS.TRAIN = (dataset_name,)
     mapper = EMPasteMapper(cfg, is_train=True)
-    assert mapper.paste.count == (1, 4)
-    assert mapper.paste.selection == "balanced"
+    assert mapper.paste.count == (4, 4)
+    assert mapper.paste.selection == "uniform"
     sample = mapper(DatasetCatalog.get(dataset_name)[0])
     assert len(sample["instances"]) > 0
     assert sample["instances"].gt_masks.tensor.flatten(1).any(dim=1).all()

@@ -9,10 +9,12 @@ command that does the same.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,11 @@ def _run(args: argparse.Namespace) -> int:
     print("\n4/5  Pasted samples to look at")
     picture = output / "preview.png"
     _call(preview, ["--bank", str(bank), *dataset, "--output", str(picture)])
+    print(
+        "     The masks come from image-level labels alone: some are of the wrong object (p50\n"
+        "     above says how many are right), and so are their names in the picture. What it\n"
+        "     shows of pasting is whole cut-outs, soft edges, and boxes that fit."
+    )
 
     print(f"\n5/5  A shrunken Mask R-CNN through EMPasteMapper, {args.workers} workers")
     losses = train(bank, photos / "images", args.iterations, args.workers, args.seed)
@@ -90,6 +97,9 @@ def _run(args: argparse.Namespace) -> int:
 
 def train(bank: Path, image_root: Path, iterations: int, workers: int, seed: int) -> list[float]:
     """Train the shrunken Mask R-CNN on the bank's masks and pastes; the loss of each iteration."""
+    # What detectron2's use of older torch functions makes torch say.
+    warnings.filterwarnings("ignore", message=".*torch.(jit.script|meshgrid)")
+    logging.getLogger("torch.fx").setLevel(logging.ERROR)
     import torch
     from detectron2.data import build_detection_train_loader
     from detectron2.modeling import build_model
@@ -108,6 +118,7 @@ def train(bank: Path, image_root: Path, iterations: int, workers: int, seed: int
     cfg.DATALOADER.NUM_WORKERS = workers
     cfg.EMPASTE.BANK = str(bank)
     cfg.SOLVER.MAX_ITER = iterations
+    cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR = 4, 0.01
     seed_all_rng(seed)
     torch.set_num_threads(max((os.cpu_count() or 1) - workers, 1))  # the workers need theirs
     model = build_model(cfg).train()
@@ -131,8 +142,9 @@ def train(bank: Path, image_root: Path, iterations: int, workers: int, seed: int
                 seconds = time.perf_counter() - start
                 rate = iteration * cfg.SOLVER.IMS_PER_BATCH / seconds
                 print(
-                    f"     iteration {iteration:3d}  loss {_mean(losses[-10:]):6.3f}  "
-                    f"{rate:5.1f} samples/s  {100 * waited / seconds:4.1f} % waiting for data",
+                    f"     iteration {iteration:3d} of {iterations}  "
+                    f"loss {_mean(losses[-10:]):6.3f}  {rate:5.1f} samples/s  "
+                    f"{100 * waited / seconds:4.1f} % waiting for data",
                     flush=True,
                 )
     return losses

@@ -12,6 +12,9 @@ from empaste_aug import EMPaste
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
 from empaste_aug.offline.preview import preview_sheet
+from empaste_aug.types import ArgumentError
+
+PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,6 +44,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     paste.add_argument("--count", type=int, nargs="+", default=[4], help="a number, or low high")
     paste.add_argument(
+        "--max-scale",
+        type=float,
+        help="the most that space_maximize enlarges a cut-out (no limit)",
+    )
+    paste.add_argument(
         "--selection",
         choices=("uniform", "balanced"),
         default="uniform",
@@ -62,12 +70,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    output = Path(args.output)
+    if output.suffix.lower() not in PICTURES:
+        raise ArgumentError(f"--output: {output} does not end in {' or '.join(PICTURES)}")
+    if args.columns < 1:
+        raise ArgumentError(f"--columns: must be at least 1, not {args.columns}")
     dataset = dataset_from_arguments(args)
     paste = EMPaste(
         args.bank,
         placement=args.placement,
         count=args.count[0] if len(args.count) == 1 else tuple(args.count),
         selection=args.selection,
+        max_scale=args.max_scale,
         blend=args.blend,
     )
     sheet, scenes = preview_sheet(
@@ -79,11 +93,9 @@ def _run(args: argparse.Namespace) -> int:
         columns=args.columns,
         annotated=not args.plain,
     )
-    output = Path(args.output)
     output.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(output), sheet[..., ::-1]):
-        print(f"{output}: could not be written", file=sys.stderr)
-        return 2
+        raise ArgumentError(f"--output: {output} could not be written")
     pasted = sum(len(scene.record.placements) for scene in scenes if scene.record)
     skipped = sum(len(scene.record.skipped) for scene in scenes if scene.record)
     print(f"{output}: {len(scenes)} samples, {pasted} objects pasted, {skipped} skipped")

@@ -19,7 +19,8 @@ def run_tool(
 ) -> int:
     """Run a tool's work; its exit status.
 
-    This package's errors become one line on stderr and status 2; Ctrl-C becomes `on_interrupt` on
+    This package's errors, and those of files that cannot be read or written, become one line on
+    stderr and status 2; Ctrl-C becomes `on_interrupt` on
     stderr and status 130. Any other exception is a defect, and its traceback is shown. `wording`
     says what an error's message calls otherwise on the command line, such as an argument by its
     flag.
@@ -31,6 +32,9 @@ def run_tool(
         for ours, theirs in (wording or {}).items():
             message = message.replace(ours, theirs)
         print(f"error: {message}", file=sys.stderr)
+        return USAGE_ERROR
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         print(f"\n{on_interrupt}", file=sys.stderr)

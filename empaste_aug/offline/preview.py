@@ -15,7 +15,7 @@ from empaste_aug.imageio import read_image
 from empaste_aug.offline.datasets import Dataset, LabelledImage
 from empaste_aug.paste import EMPaste
 from empaste_aug.paste.select import map_categories
-from empaste_aug.types import ArgumentError, Instance, Scene
+from empaste_aug.types import ArgumentError, DatasetError, Instance, Scene
 
 Originals = Literal["bank", "truth", "none"]
 
@@ -49,6 +49,8 @@ def preview_sheet(
         ArgumentError: `originals` is unknown, the classes do not match, or there is no photo.
         DatasetError: "truth" is asked of a data set without instances.
     """
+    if originals == "truth" and not dataset.has_instances:
+        raise DatasetError(f"{dataset.name}: has no instances to draw as originals")
     if originals not in ("bank", "truth", "none"):
         raise ArgumentError(f"originals: {originals!r} is none of 'bank', 'truth', 'none'")
     if number < 1 or not dataset.images:

@@ -105,7 +105,7 @@ class Layers:
         """
         annotated = []
         for instance, original in zip(scene.instances, self._originals, strict=True):
-            if original.visible == original.pixels > 0:
+            if original.visible == original.pixels > 0 and not original.sticks_out:
                 kept: Instance | None = instance
             elif instance.mask is None:
                 kept = _shrink_box(instance, self.owner)
@@ -161,12 +161,16 @@ class Layers:
 
 
 class _Original:
-    """How many pixels of an original lie in the image, and how many no paste covers."""
+    """How many pixels of an original lie in the image, and how many no paste covers.
 
-    __slots__ = ("crowd", "mask", "pixels", "visible", "x", "y")
+    A mask that sticks out of the image is cut to it, even if no paste touches it.
+    """
+
+    __slots__ = ("crowd", "mask", "pixels", "sticks_out", "visible", "x", "y")
 
     def __init__(self, instance: Instance, height: int, width: int) -> None:
         self.crowd = instance.crowd
+        self.sticks_out = False
         if instance.mask is None:
             self.x, self.y, x1, y1 = pixel_box(instance.bbox, height, width)
             self.mask = np.ones((y1 - self.y, x1 - self.x), dtype=bool)
@@ -176,6 +180,7 @@ class _Original:
             self.x, self.y = instance.mask_offset
             window = self._crop(0, 0, height, width)
             self.pixels = 0 if window is None else int(np.count_nonzero(self.mask[window[0]]))
+            self.sticks_out = self.pixels < int(np.count_nonzero(self.mask))
         self.visible = self.pixels
 
     def count(self, cover: NDArray[np.bool_], x: int, y: int) -> int:

@@ -67,6 +67,14 @@ def range_of_counts(count: int | tuple[int, int]) -> tuple[int, int]:
     return int(bounds[0]), int(bounds[1])
 
 
+def check_generator(rng: Any) -> None:
+    """ArgumentError unless it is a numpy Generator: seeds and RandomState are not taken."""
+    if not isinstance(rng, np.random.Generator):
+        raise ArgumentError(
+            f"rng: {type(rng).__name__}; expected np.random.Generator, as np.random.default_rng(0)"
+        )
+
+
 def check_scene(scene: Scene) -> None:
     """ArgumentError where the image, `valid` or an instance is not what `types` says."""
     image = scene.image

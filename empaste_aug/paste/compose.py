@@ -14,6 +14,7 @@ from empaste_aug.bank import MaskBank
 from empaste_aug.paste.annotate import Layers
 from empaste_aug.paste.arguments import (
     Blend,
+    check_generator,
     check_scene,
     names,
     placement_config,
@@ -40,7 +41,7 @@ class EMPaste:
         bank: an open bank, or its folder.
         placement: "random": anywhere, at a random scale; "space_maximize": in the largest free
             circle, as large as it fits, covering nothing (Algorithm 2).
-        count: how many to paste: a number, or (lowest, highest), both inclusive.
+        count: how many to paste: a number, or (lowest, highest), both inclusive; at most 254.
         selection: "uniform" over cut-outs, "balanced" over classes, or class name -> weight (names
             that are not given are not drawn).
         scale: (low, high): uniform factor on the cut-out's own size; Random only.
@@ -132,9 +133,10 @@ class EMPaste:
 
         Raises:
             ArgumentError: the image is not (H, W, 3) uint8, `valid` not (H, W) bool, or an
-                instance's box, mask or keypoints are malformed.
+                instance's box, mask or keypoints are malformed, or `rng` is no Generator.
         """
         check_scene(scene)
+        check_generator(rng)
         categories = self._resolved_categories()
         composition = _Composition(
             scene,

@@ -21,13 +21,15 @@ from PIL import Image
 
 from empaste_aug import ArgumentError, BankError, MaskBank
 from empaste_aug.offline.build import STAGES, Build, build_bank
-from empaste_aug.offline.classify import Classifier, Recipe
+from empaste_aug.offline.classify import Classifier, Recipe, train_classifier
 from empaste_aug.offline.datasets import Dataset, load_folder
 from empaste_aug.offline.fem import FEMConfig
 from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.offline.segments import SegmentConfig
+from empaste_aug.offline.stages import classifier as classifier_stage
 from empaste_aug.offline.stages import proposals as proposal_stage
 from empaste_aug.offline.stages.cache import StageCache
+from empaste_aug.offline.stages.features import FeatureStage
 from empaste_aug.offline.stages.selection import Cut, qualities, select
 
 pytestmark = pytest.mark.filterwarnings(
@@ -215,10 +217,11 @@ def test_a_second_run_computes_nothing(
     [
         ({"fem": FEMConfig(inliers=0.5)}, {"fem", "bank"}),
         ({"cam_threshold": 0.8}, {"cams", "fem", "bank"}),
+        ({"cam_sizes": [32, 64]}, {"cams", "fem", "bank"}),
         ({"segments": SegmentConfig(erosion=0.1)}, {"features", "fem", "bank"}),
         ({"cut": Cut(keep=0.5)}, {"bank"}),
     ],
-    ids=["fem", "cams", "features", "bank"],
+    ids=["fem", "cams", "cam sizes", "features", "bank"],
 )
 def test_a_changed_option_recomputes_what_depends_on_it(
     dataset: Dataset,
@@ -320,6 +323,58 @@ def test_damaged_files_are_found_and_made_again(
     assert snapshot(output) == before
 
 
+def test_a_new_version_of_a_stage_recomputes_what_depends_on_it(
+    dataset: Dataset,
+    tmp_path: Path,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "bank"
+    build_bank(dataset, output, **options)
+    versions = MaskBank(output).manifest["config"]["versions"]
+    stages = {*STAGES, "distances"}
+    assert versions == dict.fromkeys(stages, 1)
+    monkeypatch.setattr(FeatureStage, "version", 2)
+    with pytest.raises(BankError, match="overwrite"):
+        build_bank(dataset, output, **options)
+    report = build_bank(dataset, output, **options, overwrite=True)
+    assert {name for name, entry in report.stages.items() if entry.computed} == {
+        "features",
+        "fem",
+        "bank",
+    }
+    assert MaskBank(output).manifest["config"]["versions"]["features"] == 2
+
+
+def test_damage_that_leaves_no_trace_is_found_when_the_file_is_read(tmp_path: Path) -> None:
+    cache = StageCache(tmp_path, "stage", {})
+    cache.write("x", "token", {"value": np.arange(1000)})
+    path = cache.path("x")
+    times = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert cache.holds("x", "token")
+    assert cache.read("x", "token") is None
+    assert cache.damaged == ["x"]
+    assert not cache.holds("x", "token")
+    cache.write("x", "token", {"value": np.arange(3)})
+    assert cache.holds("x", "token")
+    assert cache.length("x", "value") == 3
+
+
+def test_a_sound_copy_of_a_cache_file_is_taken(tmp_path: Path) -> None:
+    cache = StageCache(tmp_path, "stage", {})
+    cache.write("x", "token", {"value": np.arange(1000)})
+    path = cache.path("x")
+    os.utime(path, ns=(1, 1))
+    assert cache.holds("x", "token")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert not cache.holds("x", "token")
+    assert cache.damaged == ["x"]
+
+
 def test_a_cache_file_of_another_config_is_not_taken(tmp_path: Path) -> None:
     one = StageCache(tmp_path, "stage", {"a": 1})
     two = StageCache(tmp_path, "stage", {"a": 2})
@@ -396,6 +451,51 @@ def test_the_classifier_is_trained_once(
     assert build.run(["classifier"]).stages["classifier"].damaged == 1
 
 
+def test_the_classifiers_options_reach_its_training(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options.pop("classifier")
+    options |= {"backbone": BACKBONE, "pretrained": None, "workers": 2}
+    options["recipe"] = Recipe(epochs=1, head_epochs=1)
+    seen: list[dict[str, Any]] = []
+
+    def train(*args: Any, **given: Any) -> Classifier:
+        seen.append(given)
+        return train_classifier(*args, **given)
+
+    monkeypatch.setattr(classifier_stage, "train_classifier", train)
+    paths = set()
+    for fraction in (0.0, 0.5):
+        build = Build(dataset, tmp_path / "bank", **options, val_fraction=fraction)
+        assert build.run(["classifier"]).stages["classifier"].computed == 1
+        history = Classifier.load(build.classifier_stage.path).history
+        assert all((entry["val_map"] is None) == (fraction == 0) for entry in history)
+        paths.add(build.classifier_stage.path)
+    assert [(given["val_fraction"], given["workers"]) for given in seen] == [(0.0, 2), (0.5, 2)]
+    assert len(paths) == 2
+    alone = Build(dataset, tmp_path / "bank", **{**options, "workers": 1}, val_fraction=0.5)
+    assert alone.classifier_stage.path in paths
+    assert alone.classifier_stage.workers == 0
+
+
+def test_start_weights_are_known_by_their_content(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    options.pop("classifier")
+
+    def key(pretrained: Any) -> str:
+        build = Build(dataset, tmp_path / "bank", **options, pretrained=pretrained)
+        return build.classifier_stage.key
+
+    one, two = tmp_path / "one.pt", tmp_path / "two.pt"
+    one.write_bytes(b"weights")
+    two.write_bytes(b"weights")
+    assert key(one) == key(str(two))
+    before = key(one)
+    one.write_bytes(b"others")
+    assert len({before, key(one), key("packaged"), key("hub"), key(None)}) == 5
+
+
 def test_pairs_without_a_segment_are_counted(
     dataset: Dataset, tmp_path: Path, options: dict[str, Any]
 ) -> None:
@@ -439,7 +539,14 @@ def test_cuts_by_score_and_share() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"extra_for": "nobody"}, {"cam_threshold": 0.0}, {"cam_component": "some"}, {"workers": -1}],
+    [
+        {"extra_for": "nobody"},
+        {"cam_threshold": 0.0},
+        {"cam_component": "some"},
+        {"cam_sizes": []},
+        {"val_fraction": 1.0},
+        {"workers": -1},
+    ],
 )
 def test_bad_options_are_named(
     dataset: Dataset, tmp_path: Path, options: dict[str, Any], bad: dict[str, Any]

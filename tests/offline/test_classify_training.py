@@ -238,8 +238,21 @@ def test_mean_average_precision() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"keep": "first"}, {"balance": 2.0}, {"min_crop": 0.0}, {"batch_size": 0}, {"epochs": -1}],
+    [
+        {"keep": "first"},
+        {"balance": 2.0},
+        {"min_crop": 0.0},
+        {"batch_size": 0},
+        {"epochs": -1},
+        {"learning_rate": -1e-3},
+        {"weight_decay": float("nan")},
+    ],
 )
 def test_recipe_refuses_values_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match=next(iter(wrong))):
         Recipe(**wrong)
+
+
+def test_the_best_epoch_needs_photos_to_validate_on(blobs: SimpleNamespace) -> None:
+    with pytest.raises(ArgumentError, match="keep: 'best' needs photos to validate on"):
+        train_classifier(blobs, recipe=replace(RECIPE, keep="best"), val_fraction=0, **TINY)

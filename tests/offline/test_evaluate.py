@@ -297,6 +297,20 @@ def test_photos_not_masks_are_resampled(tmp_path: Path) -> None:
     assert report["overall"]["intervals"]["mean_iou"] == pytest.approx([0.5, 1.0])
 
 
+def test_masks_on_extra_photos_are_counted_and_not_scored(tmp_path: Path) -> None:
+    dataset = make_dataset({"a": [0]}, {"a": [truth(0, box(0, 0, 10, 10))]})
+    good = ("a", 0, box(0, 0, 10, 10))
+    extra = [("extra/a", 0, box(0, 0, 9, 9)), ("extra/b", 1, box(0, 0, 9, 9))]
+    plain = evaluate_bank(write_bank(tmp_path / "plain", [good]), dataset)
+    report = evaluate_bank(write_bank(tmp_path / "bank", [extra[0], good, extra[1]]), dataset)
+    assert (report["bank_masks"], report["masks_not_evaluated"]) == (3, 2)
+    for name in ("overall", "macro", "per_class"):
+        assert report[name] == plain[name]
+    mixed = write_bank(tmp_path / "mixed", [*extra, ("x", 0, box(0, 0, 9, 9))])
+    with pytest.raises(ArgumentError, match=r"1 photos of .* are not in the data set memory: x"):
+        evaluate_bank(mixed, dataset)
+
+
 def test_wrong_pairs_of_bank_and_data_set(tmp_path: Path) -> None:
     dataset = make_dataset({"a": [0]}, {"a": [truth(0, box(0, 0, 10, 10))]})
     good = ("a", 0, box(0, 0, 10, 10))

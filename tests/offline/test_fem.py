@@ -242,3 +242,15 @@ def test_bad_arrays_are_named() -> None:
         f_em(np.full((2, 3), np.nan), *good[1:])
     with pytest.raises(ArgumentError, match="probability"):
         f_em(*good[:3], [np.nan, 0.5])
+    with pytest.raises(ArgumentError, match="anchor_distance: holds NaN"):
+        f_em(*good[:2], [np.nan, 1.0], good[3])
+    with pytest.raises(ArgumentError, match="image: must hold integers, not float64"):
+        f_em(good[0], [0.0, 1.5], *good[2:])
+
+
+def test_an_infinite_anchor_distance_is_the_farthest() -> None:
+    result = f_em(
+        np.eye(3), [4, 4, 4], [np.inf, 1.0, 2.0], [0.9, 0.2, 0.3], config=FEMConfig(top_n=2)
+    )
+    assert result.images.tolist() == [4]
+    assert result.selected.tolist() == [2]

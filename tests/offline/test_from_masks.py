@@ -111,6 +111,37 @@ def test_same_input_same_bytes(dataset: Dataset, tmp_path: Path) -> None:
     assert all((tmp_path / "two" / name).read_bytes() == data for name, data in files.items())
 
 
+def test_the_input_hash_covers_photos_and_masks(tmp_path: Path) -> None:
+    def build(name: str, **changed: Any) -> str:
+        """The input hash of a bank of one photo with one dog, but for what is changed."""
+        root = tmp_path / name
+        write_photo(root / "images" / "a.png", seed=changed.get("seed", 0))
+        corner = changed.get("corner", 30)
+        annotation = {
+            "image_id": 1,
+            "category_id": changed.get("category", 2),
+            "segmentation": [[10, 10, 30, 10, corner, 30, 10, 30]],
+            "iscrowd": changed.get("crowd", 0),
+        }
+        content = coco_content({1: "a.png"}, [annotation], {1: "cat", 2: "dog"})
+        write_json(root / "masks.json", content)
+        bank_from_masks(load_coco(root, annotations="masks.json"), root / "bank")
+        return str(MaskBank(root / "bank").manifest["input_hash"])
+
+    plain = build("plain")
+    assert build("same") == plain
+    changes = [{"seed": 1}, {"corner": 24}, {"category": 1}, {"crowd": 1}]
+    others = {build(f"other{i}", **change) for i, change in enumerate(changes)}
+    assert len(others - {plain}) == len(changes)
+
+
+def test_a_finished_bank_is_kept(dataset: Dataset, tmp_path: Path) -> None:
+    bank_from_masks(dataset, tmp_path / "bank")
+    with pytest.raises(ArgumentError, match="finished bank; overwrite=True"):
+        bank_from_masks(dataset, tmp_path / "bank")
+    assert bank_from_masks(dataset, tmp_path / "bank", margin=0, overwrite=True)["masks"] == 4
+
+
 def test_photos_without_masks_are_passed_over(tmp_path: Path) -> None:
     files = VOCFiles(tmp_path / "VOC2012")
     objects = np.zeros((40, 60), np.uint8)

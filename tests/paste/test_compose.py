@@ -159,7 +159,13 @@ def test_bad_arguments_are_errors_at_construction(small_bank, arguments, message
 
 def test_bad_scenes_are_errors(small_bank, rng) -> None:
     paste = EMPaste(small_bank)
-    for image in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)):
+    for image in (
+        None,
+        [[1]],
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((0, 4, 3), np.uint8),
+    ):
         with pytest.raises(ArgumentError, match=r"scene\.image"):
             paste(Scene(image), rng)
     with pytest.raises(ArgumentError, match=r"scene\.valid"):
@@ -183,6 +189,27 @@ def test_bad_instances_are_errors(small_bank, rng, changes, message) -> None:
         setattr(scene.instances[1], name, value)
     with pytest.raises(ArgumentError, match=message):
         EMPaste(small_bank)(scene, rng)
+
+
+@pytest.mark.parametrize("rng", [0, None, np.random.RandomState(0)])
+def test_only_generators_are_taken(small_bank, rng) -> None:
+    with pytest.raises(ArgumentError, match=r"rng: .*expected np\.random\.Generator"):
+        EMPaste(small_bank)(Scene(np.zeros((4, 4, 3), np.uint8)), rng)
+
+
+def test_originals_that_stick_out_of_the_image_are_cut_to_it(small_bank, rng) -> None:
+    mask = np.ones((30, 40), bool)
+    scene = Scene(
+        np.zeros((50, 60, 3), np.uint8),
+        [
+            Instance(0, (-10, 40, 30, 70), mask, (-10, 40)),
+            Instance(1, (90, 0, 130, 30), mask, (90, 0)),
+        ],
+    )
+    result = EMPaste(small_bank, count=0)(scene, rng)
+    assert [i.bbox for i in result.instances] == [(0, 40, 30, 50)]
+    assert result.instances[0].mask.shape == (10, 30)
+    assert [(d.position, d.reason) for d in result.record.dropped] == [(1, "empty")]
 
 
 def test_what_was_skipped_is_recorded_in_the_order_it_was_drawn(small_bank) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from PIL import Image
 pytest.importorskip("timm")
 
 from empaste_aug import MaskBank
+from empaste_aug.offline.classify import Recipe
+from empaste_aug.offline.fem import FEMConfig
+from empaste_aug.offline.options import OPTIONS, option_name
+from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages.arguments import build_options_from_arguments
+from empaste_aug.offline.stages.selection import Cut
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"  # pycocotools with numpy 2
@@ -74,6 +80,8 @@ def test_masks_route(tool: dict[str, Any], root: Path, capsys: pytest.CaptureFix
     bank = MaskBank(root.parent / "bank")
     assert bank.manifest["supervision"] == "masks"
     assert tool["main"](arguments(root, "--supervision", "masks", "--limit", "1")) == 2
+    error = capsys.readouterr().err
+    assert "finished bank; --overwrite replaces it" in error
     limited = arguments(root, "--supervision", "masks", "--limit", "1", "--overwrite")
     assert tool["main"](limited) == 0
     assert len(MaskBank(root.parent / "bank")) == 1
@@ -88,6 +96,23 @@ def test_f_em_options_are_refused_with_masks(
     assert "--redo" in error
     assert "--inliers" not in error
     assert not (root.parent / "bank").exists()
+
+
+def test_mask_options_reach_the_bank(
+    tool: dict[str, Any], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--margin", "2", "--codec", "raw", "--min-mask-area", "5", "--min-box-area", "6"]
+    assert tool["main"](arguments(root, *flags)) == 2
+    error = capsys.readouterr().err
+    assert all(flag in error for flag in flags if flag.startswith("--"))
+    assert tool["main"](arguments(root, "--masks", *flags)) == 0
+    bank = MaskBank(root.parent / "bank")
+    assert bank[0].alpha.shape == (19, 19)
+    assert bank.manifest["codec"]["rgb"] == "raw"
+    assert bank.manifest["config"] == {"margin": 2, "min_area": 5, "min_box_area": 6}
+    for flag, limit in (("--min-mask-area", "226"), ("--min-box-area", "226")):
+        assert tool["main"](arguments(root, "--masks", "--overwrite", flag, limit)) == 0
+        assert len(MaskBank(root.parent / "bank")) == 0
 
 
 @pytest.mark.parametrize(
@@ -126,7 +151,12 @@ def test_ctrl_c_says_how_to_go_on(
 
     monkeypatch.setitem(tool["main"].__globals__, "build_bank", interrupt)
     assert tool["main"](arguments(root)) == 130
-    assert "same command again" in capsys.readouterr().err
+    assert "work folder: the same command again" in capsys.readouterr().err
+    monkeypatch.setitem(tool["main"].__globals__, "bank_from_masks", interrupt)
+    assert tool["main"](arguments(root, "--masks")) == 130
+    error = capsys.readouterr().err
+    assert "starts it anew" in error
+    assert "work folder" not in error
 
 
 def test_flags_reach_the_library(tool: dict[str, Any], root: Path) -> None:
@@ -143,3 +173,44 @@ def test_flags_reach_the_library(tool: dict[str, Any], root: Path) -> None:
     assert options["stages"] == ["fem"]
     assert options["pretrained"] is None
     assert options["proposal_options"] == {"max_side": 300, "edges": "lab"}
+
+
+CHANGED = {"distance": "cosine", "covariance": "oas", "keep_by": "score"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "config"),
+    [("recipe", Recipe), ("segments", SegmentConfig), ("fem", FEMConfig), ("cut", Cut)],
+)
+def test_every_constant_is_an_option(
+    tool: dict[str, Any], root: Path, argument: str, config: type[Any]
+) -> None:
+    assert set(OPTIONS[config]) == {field.name for field in fields(config)}
+    flags, wanted = [], {}
+    for field in fields(config):
+        flag = "--" + option_name(config, field.name).replace("_", "-")
+        if isinstance(field.default, bool):
+            value: Any = not field.default
+            flags.append(flag if value else flag.replace("--", "--no-", 1))
+        elif isinstance(field.default, str):
+            value = CHANGED.get(field.name, "best")
+            flags += [flag, value]
+        elif isinstance(field.default, float):
+            value = field.default / 2 + 0.01
+            flags += [flag, str(value)]
+        else:
+            value = (field.default or 0) + 3
+            flags += [flag, str(value)]
+        wanted[field.name] = value
+    args = tool["build_parser"]().parse_args(arguments(root, *flags))
+    assert build_options_from_arguments(args)[argument] == config(**wanted)
+    plain = tool["build_parser"]().parse_args(arguments(root))
+    assert build_options_from_arguments(plain)[argument] == config()
+
+
+def test_further_options_reach_the_library(tool: dict[str, Any], root: Path) -> None:
+    flags = ["--val-fraction", "0", "--cam-sizes", "96", "128"]
+    args = tool["build_parser"]().parse_args(arguments(root, *flags))
+    options = build_options_from_arguments(args)
+    assert options["val_fraction"] == 0
+    assert options["cam_sizes"] == [96, 128]

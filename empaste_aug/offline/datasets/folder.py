@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from empaste_aug.offline.datasets.coco_json import encode_annotations, read_coco
 from empaste_aug.offline.datasets.instance_table import InstanceTable
 from empaste_aug.offline.datasets.labels_file import read_labels
 from empaste_aug.types import DatasetError
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -65,8 +68,8 @@ def load_folder(
 ) -> FolderDataset:
     """Load a folder of photos, searched through with its subfolders.
 
-    Photos that the labels file does not name are kept, without labels. An image's id is its
-    relative path without suffix, with "__" for each slash.
+    Photos that the labels file does not name are kept, without labels, and a logged warning counts
+    them. An image's id is its relative path without suffix, with "__" for each slash.
 
     Args:
         root: the folder that the defaults and relative paths are looked for under.
@@ -98,6 +101,16 @@ def load_folder(
         raise DatasetError(f"{folder}: holds no photo ({', '.join(sorted(EXTENSIONS))})")
     for name in sorted(wanted.keys() - found.keys()):
         report.add(folder / name, f"no such file, though {labels_path.name} names it")
+
+    unnamed = sorted(found.keys() - wanted.keys())
+    if unnamed:
+        _logger.warning(
+            "%s does not name %d photos of %s, such as %s: they count as photos without any class",
+            labels_path,
+            len(unnamed),
+            folder,
+            unnamed[0],
+        )
 
     if class_names is None:
         names = tuple(sorted({name for classes in wanted.values() for name in classes}))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
+from empaste_aug.bank.codec import RGB_CODECS
 from empaste_aug.offline.build import STAGES
 from empaste_aug.offline.cam import Component
 from empaste_aug.offline.classify import Recipe
@@ -20,8 +21,6 @@ from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages import wiring
 from empaste_aug.offline.stages.selection import Cut
 from empaste_aug.types import ArgumentError
-
-CODECS = ("jpeg", "raw")
 
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +134,10 @@ def add_mask_arguments(parser: argparse.ArgumentParser) -> None:
         help="least area of an object's box, in square pixels (%(default)s)",
     )
     masks.add_argument(
-        "--codec", choices=CODECS, default=CODECS[0], help="of the bank's pixels (%(default)s)"
+        "--codec",
+        choices=RGB_CODECS,
+        default=RGB_CODECS[0],
+        help="of the bank's pixels (%(default)s)",
     )
 
 

@@ -30,8 +30,8 @@ def write_cutouts(
     """Cut the chosen segments out and add them, photo by photo, a photo's by category id.
 
     A crop is the mask's box with `crop.MARGIN` pixels of photo round it, clipped at the photo's
-    border; alpha is 255 inside the mask, else 0. The image id of an extra photo starts with "extra/", and
-    it has no file name, since it lies in another folder.
+    border; alpha is 255 inside the mask, else 0. The image id of an extra photo starts with
+    "extra/", and it has no file name, since it lies in another folder.
 
     Args:
         writer: an open writer.

@@ -132,7 +132,7 @@ class ForegroundStage:
             if redo or not self.cache.holds(self._file(category), _token(members))
         ]
         damaged = len(self.cache.damaged) - before
-        bar = progress_bar(todo, description=self.name, unit="class", show=progress)
+        bar = progress_bar(todo, description=self.name, unit="class", show=progress and bool(todo))
         for category, members in bar:
             arrays = self._compute(category, members)
             self.cache.write(self._file(category), _token(members), arrays)

@@ -1,0 +1,111 @@
+"""Command line options made from the fields of the dataclasses that hold the constants."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from empaste_aug.offline.classify import Recipe
+from empaste_aug.offline.fem import FEMConfig
+from empaste_aug.offline.foreground import COVARIANCES, DISTANCES
+from empaste_aug.offline.segments import SegmentConfig
+from empaste_aug.offline.stages.selection import RANKINGS, Cut
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What an option has that its field does not tell.
+
+    Attributes:
+        help: the text; the default is added to it.
+        name: with underscores, where it is not the field's, which would clash.
+        choices: the values that are allowed.
+    """
+
+    help: str
+    name: str | None = None
+    choices: Sequence[str] | None = None
+
+
+OPTIONS: Mapping[type, Mapping[str, Option]] = {
+    Recipe: {
+        "head_epochs": Option("epochs in which the linear head alone learns"),
+        "epochs": Option("epochs in which the backbone's last layers learn too"),
+        "finetune": Option("share of the backbone's layers, from its end, that learn then"),
+        "learning_rate": Option("peak rate of those layers"),
+        "head_learning_rate": Option("peak rate of the head"),
+        "weight_decay": Option("of AdamW"),
+        "batch_size": Option("photos in a training batch", name="train_batch_size"),
+        "freeze_norm": Option("keep batch norm's running mean and variance as pretrained"),
+        "balance": Option(
+            "weight of rare classes: 0 none, 1 as much for their presence as their absence"
+        ),
+        "min_crop": Option("least share of a photo's area that a random crop keeps"),
+        "jitter": Option("change of brightness, contrast and saturation"),
+        "keep": Option(
+            "which epoch's weights to keep: the last, or the best by validation mAP",
+            name="keep_epoch",
+            choices=("last", "best"),
+        ),
+        "seed": Option("of the validation split, the order and the augmentation"),
+    },
+    SegmentConfig: {
+        "min_area": Option("least area of a segment, as a share of the photo"),
+        "max_span": Option("drop segments that span this share of the photo's width or height"),
+        "erosion": Option("radius: below 1 a share of the square root of the area, else pixels"),
+    },
+    FEMConfig: {
+        "top_n": Option("step 1: choose among this many segments nearest to the anchor"),
+        "inliers": Option("share of a class's segments that the M-step keeps"),
+        "iterations": Option("rounds of M- and E-step; 0 keeps step 1"),
+        "distance": Option("to the class's distribution", choices=DISTANCES),
+        "covariance": Option("estimator", choices=COVARIANCES),
+        "shrinkage": Option("weight of the identity, for --covariance shrunk"),
+        "pca": Option("reduce the features to this many dimensions first (default: leave them)"),
+        "l2_normalise": Option("scale each feature vector to length 1 first"),
+        "min_images": Option("a class with fewer photos keeps step 1"),
+    },
+    Cut: {
+        "min_score": Option("least probability of a mask's class; the paper: 0.1"),
+        "keep": Option("best share of each class"),
+        "keep_by": Option("what best means", choices=RANKINGS),
+    },
+}
+"""By dataclass and field; every field must be here."""
+
+
+def option_name(config: type, field: str) -> str:
+    """The name of a field's option, with underscores, as argparse's namespace has it."""
+    return OPTIONS[config][field].name or field
+
+
+def add_options(group: argparse._ArgumentGroup, config: type[Any]) -> None:
+    """Add one option per field of a dataclass of `OPTIONS`, with the field's default."""
+    hints = get_type_hints(config)
+    for field in fields(config):
+        option = OPTIONS[config][field.name]
+        name = option_name(config, field.name)
+        shown = "" if field.default is None else " (%(default)s)"
+        settings: dict[str, Any] = {"default": field.default, "help": option.help + shown}
+        if hints[field.name] is bool:
+            settings["action"] = argparse.BooleanOptionalAction
+        elif option.choices is not None:
+            settings["choices"] = tuple(option.choices)
+        else:
+            kinds = [kind for kind in get_args(hints[field.name]) if kind is not NoneType]
+            settings["type"] = kinds[0] if kinds else hints[field.name]
+        group.add_argument("--" + name.replace("_", "-"), **settings)
+
+
+def from_options(args: argparse.Namespace, config: type[Config]) -> Config:
+    """The dataclass that the options of `add_options` mean.
+
+    Raises:
+        ArgumentError: a value is out of its range.
+    """
+    return config(**{name: getattr(args, option_name(config, name)) for name in OPTIONS[config]})
