@@ -68,11 +68,14 @@ def format_report(report: dict[str, Any]) -> str:
         shown = (f"{name} {_interval(value)}" for name, value in intervals.items())
         lines.append("95 % intervals, overall: " + ", ".join(shown))
     lines.append(
-        f"{report['classes_covered']} of {report['classes']} classes have a mask; "
-        f"{report['images']} photos with annotations, {report['images_without_annotations']} "
-        f"without; of {report['bank_masks']} masks {report['masks_on_crowd']} on crowd regions "
-        f"and {report['masks_not_evaluated']} on extra photos or photos without annotations "
-        "are not scored"
+        f"{report['classes_covered']} of {report['classes']} classes and "
+        f"{report['images_with_masks']} of {report['images']} photos with annotations have a mask; "
+        f"{report['images_without_annotations']} photos have no annotations"
+    )
+    lines.append(
+        f"of {report['bank_masks']} masks {report['masks_on_crowd']} on crowd regions and "
+        f"{report['masks_not_evaluated']} on extra photos or photos without annotations are not "
+        "scored"
     )
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Grad-CAM of a class on a photo, and the anchor that it gives (PAPER 1.2)."""
+"""Grad-CAM of a class on a photo, and the anchor that it gives (the paper, 3.1)."""
 
 from __future__ import annotations
 

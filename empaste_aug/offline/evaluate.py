@@ -80,13 +80,14 @@ def evaluate_bank(
     rows = _rows_by_image(bank, dataset)
     annotated = [image for image in dataset.images if dataset.is_annotated(image)]
     tally = Tally(len(annotated), len(dataset.class_names))
-    on_crowd = scored = 0
+    on_crowd = scored = photos_with_masks = 0
     bar = progress_bar(annotated, description="evaluating", unit="photo", delay=2)
     for position, image in enumerate(bar):
         here = rows.get(image.image_id)
         if here is None:
             tally.add_photo(position, image.labels, dataset.object_counts(image))
             continue
+        photos_with_masks += 1
         truths = dataset.instances(image)
         objects = Counter(truth.category_id for truth in truths if not truth.crowd)
         tally.add_photo(position, image.labels, objects)
@@ -100,6 +101,7 @@ def evaluate_bank(
         "bank": str(bank.path),
         "dataset": dataset.name,
         "images": len(annotated),
+        "images_with_masks": photos_with_masks,
         "images_without_annotations": len(dataset.images) - len(annotated),
         "bank_masks": len(bank),
         "masks_on_crowd": on_crowd,

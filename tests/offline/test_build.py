@@ -497,12 +497,24 @@ def test_start_weights_are_known_by_their_content(
 
 
 def test_pairs_without_a_segment_are_counted(
-    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+    dataset: Dataset,
+    tmp_path: Path,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    segments = SegmentConfig(min_area=0.9, max_span=2.0)
-    report = build_bank(dataset, tmp_path / "bank", segments=segments, **options)
-    assert report.kept == 0
-    assert [row.without_segment for row in report.classes] == [6, 6]
+    bare = [image for image in dataset.images if image.labels][:2]
+    usual = ColourSegments.__call__
+
+    def call(self: ColourSegments, image: np.ndarray, *, image_id: str) -> list[Segment]:
+        if image_id in {photo.image_id for photo in bare}:
+            return []
+        return usual(self, image, image_id=image_id)
+
+    monkeypatch.setattr(ColourSegments, "__call__", call)
+    report = build_bank(dataset, tmp_path / "bank", **options)
+    missing = [sum(category in photo.labels for photo in bare) for category in (0, 1)]
+    assert [row.without_segment for row in report.classes] == missing
+    assert report.kept == 12 - sum(missing) == len(MaskBank(tmp_path / "bank"))
     assert "pairs without any" in report.table()
 
 
@@ -597,6 +609,22 @@ def test_the_command_line_survives_a_kill(tmp_path: Path, root: Path, classifier
     assert done.returncode == 0, done.stderr
     assert "masks kept" in done.stdout
     assert len(MaskBank(tmp_path / "bank")) == 12
+
+
+def test_a_bank_without_a_mask_is_not_written(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ArgumentError, match="nothing to keep"):
+        build_bank(dataset, tmp_path / "bank", segments=SegmentConfig(min_area=0.99), **options)
+    assert not (tmp_path / "bank").exists()
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_an_unusable_device_is_named_at_once(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any], device: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"device: '{device}' cannot be used"):
+        build_bank(dataset, tmp_path / "bank", device=device, **options)
 
 
 def test_the_command_line_names_its_errors(tmp_path: Path, root: Path) -> None:

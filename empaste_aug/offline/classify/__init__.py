@@ -1,4 +1,4 @@
-"""The multi-label classifier of PAPER 1.1: backbones, training, checkpoint."""
+"""The multi-label classifier (paper, 3.1): backbones, training, checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backbones by name, cut off after their last convolution layer (PAPER 1.1)."""
+"""Backbones by name, cut off after their last convolution layer (the paper, 3.1)."""
 
 from __future__ import annotations
 

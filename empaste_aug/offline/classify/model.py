@@ -1,4 +1,4 @@
-"""The multi-label classifier f of PAPER 1.1: features phi, a linear head, one checkpoint file."""
+"""The multi-label classifier f (paper, 3.1): features phi, a linear head, one checkpoint file."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from empaste_aug.offline.classify.backbone import DEFAULT_BACKBONE, PACKAGED
+from empaste_aug.offline.classify.device import checked_device
 from empaste_aug.offline.classify.model import Classifier
 from empaste_aug.offline.classify.photos import (
     LabelledPhotos,
@@ -45,7 +46,7 @@ def train_classifier(
     progress: bool = True,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
 ) -> Classifier:
-    """Train a multi-label classifier with binary cross-entropy (PAPER 1.1).
+    """Train a multi-label classifier with binary cross-entropy (the paper, 3.1).
 
     On one machine, device and number of threads the result depends on the arguments alone, not on
     `workers`, nor on whether the run was interrupted and resumed.
@@ -74,11 +75,12 @@ def train_classifier(
         "epoch", "loss", and "val_map" (None without validation photos).
 
     Raises:
-        ArgumentError: an option out of range, unknown extra classes, unknown `val_ids`, nothing
-            to train on, no photo to validate on with the recipe's keep="best", or a `work_dir`
-            that holds a run with other arguments.
+        ArgumentError: an option out of range, a `device` that cannot be used, unknown extra
+            classes, unknown `val_ids`, nothing to train on, no photo to validate on with the
+            recipe's keep="best", or a `work_dir` that holds a run with other arguments.
     """
     recipe = Recipe() if recipe is None else recipe
+    device = checked_device(device)
     photos = merge_sources(dataset, extra, class_map=class_map, exclude=exclude)
     train, val = _split(photos, val_fraction, val_ids, recipe.seed)
     if recipe.keep == "best" and not val.size:

@@ -20,7 +20,7 @@ from empaste_aug.offline.stages.foregrounds import Choice, ForegroundStage
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.selection import Cut, qualities, select
 from empaste_aug.offline.stages.summary import ClassCount
-from empaste_aug.types import BankError
+from empaste_aug.types import ArgumentError, BankError
 
 
 class BankStage:
@@ -95,6 +95,10 @@ class BankStage:
 
         Returns:
             Cut-outs written, or found written.
+
+        Raises:
+            ArgumentError: no mask is kept.
+            BankError: another finished bank would be replaced, and `overwrite` is off.
         """
         everything = foregrounds.choices(statistics)
         names = {photo.name for photo in photos}
@@ -105,6 +109,12 @@ class BankStage:
         kept = select(choices, quality, self.cut)
         self.classes = self._count(photos, choices, kept, foregrounds.history(statistics))
         rows = np.flatnonzero(kept)
+        if rows.size == 0:
+            pairs = sum(len(photo.labels) for photo in photos)
+            raise ArgumentError(
+                f"nothing to keep, the bank would be empty: {len(choices)} of {pairs} image-class "
+                f"pairs have an eligible segment, and none passes {self.cut}"
+            )
         if not redo and self._same() and self._same_classifier():
             return Progress(0, len(rows))
         self.check()

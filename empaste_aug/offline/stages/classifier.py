@@ -11,6 +11,7 @@ from typing import ClassVar
 from empaste_aug.bank.files import sha256_of
 from empaste_aug.offline.classify import Classifier, Recipe, train_classifier
 from empaste_aug.offline.classify.backbone import HUB, PACKAGED
+from empaste_aug.offline.classify.device import checked_device
 from empaste_aug.offline.datasets.base import Dataset
 from empaste_aug.offline.stages.base import Progress
 from empaste_aug.offline.stages.cache import digest_of
@@ -65,7 +66,7 @@ class ClassifierStage:
         self.backbone = backbone
         self.pretrained = pretrained
         self.val_fraction = val_fraction
-        self.device = device
+        self.device = checked_device(device)
         self.workers = workers if workers > 1 else 0
         self.trained = trained
         if trained is not None:

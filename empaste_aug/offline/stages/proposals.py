@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, ClassVar
@@ -77,7 +78,9 @@ class ProposalStage(PhotoStage):
             initargs=(self.names, self.options, self.cache, threads),
         )
         try:
-            tasks = [pool.submit(_work, photo, self.token(photo)) for photo in photos]
+            with _interrupts_ignored():  # the workers start with the first task and inherit this
+                tasks = [pool.submit(_work, photo, self.token(photo)) for photo in photos[:1]]
+            tasks += [pool.submit(_work, photo, self.token(photo)) for photo in photos[1:]]
             for task in as_completed(tasks):
                 task.result()
                 bar.update()
@@ -139,10 +142,22 @@ class _Worker:
     cache: ClassVar[StageCache]
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ctrl-C does nothing: the parent stops its workers in order, they need not hear of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _start_worker(
     names: Sequence[str], options: Mapping[str, Any], cache: StageCache, threads: int
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool in order
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import cv2
