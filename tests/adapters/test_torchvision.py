@@ -1,0 +1,485 @@
+"""EMPasteTransform: what it hands out, what it leaves alone, and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+import doctest
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from empaste_aug import ArgumentError, EMPaste
+from empaste_aug.types import Instance, Scene, tight_box
+
+pytest.importorskip("torchvision")
+
+import PIL.Image
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from empaste_aug.adapters import torchvision as adapter
+from empaste_aug.adapters.torchvision import EMPasteTransform
+
+CLASSES = ["cat", "dog", "cow"]
+SIZE = (72, 96)
+FORMATS = ["XYXY", "XYWH", "CXCYWH"]
+
+
+@pytest.fixture(params=["random", "space_maximize"])
+def paste(request, small_bank):
+    return EMPaste(small_bank, count=(1, 6), placement=request.param, class_names=CLASSES)
+
+
+def sample(seed, *, objects=None, masks=True, box_format="XYXY", dtype=torch.float32):
+    """An image with rectangles whose boxes are a little wider than their masks."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(0, 5)) if objects is None else objects
+    height, width = SIZE
+    pixels = np.zeros((count, height, width), np.uint8)
+    boxes = np.zeros((count, 4))
+    for row in range(count):
+        x, y = int(rng.integers(2, width - 30)), int(rng.integers(2, height - 30))
+        w, h = (2 * int(v) for v in rng.integers(3, 14, size=2))
+        pixels[row, y : y + h, x : x + w] = 1
+        boxes[row] = x - 1, y - 1, x + w + 1, y + h + 1
+    wrapped = tv_tensors.BoundingBoxes(
+        torch.from_numpy(boxes).reshape(-1, 4).to(dtype), format="XYXY", canvas_size=SIZE
+    )
+    target = {
+        "boxes": v2.functional.convert_bounding_box_format(wrapped, new_format=box_format),
+        "labels": torch.from_numpy(rng.integers(0, len(CLASSES), size=count)),
+        "masks": tv_tensors.Mask(torch.from_numpy(pixels)),
+        "area": torch.from_numpy(pixels.sum(axis=(1, 2)).astype(np.float32)),
+        "iscrowd": torch.zeros(count, dtype=torch.int64),
+        "image_id": seed,
+    }
+    if not masks:
+        del target["masks"]
+    image = rng.integers(0, 256, size=(3, height, width), dtype=np.uint8)
+    return tv_tensors.Image(torch.from_numpy(image)), target
+
+
+def to_xyxy(boxes):
+    return v2.functional.convert_bounding_box_format(boxes, new_format="XYXY")
+
+
+def scene_of(image, target):
+    """The scene that EMPaste itself takes."""
+    instances = []
+    for row, label in enumerate(target["labels"].tolist()):
+        crowd = bool(target["iscrowd"][row])
+        if "masks" in target:
+            mask = target["masks"][row].numpy() != 0
+            made = Instance.from_mask(label, mask, crowd=crowd, source_index=row)
+        else:
+            box = tuple(to_xyxy(target["boxes"])[row].tolist())
+            made = Instance(label, box, crowd=crowd, source_index=row)
+        instances.append(made)
+    return Scene(np.ascontiguousarray(image.permute(1, 2, 0).numpy()), instances)
+
+
+def same(one, other):
+    """Equal tensors, lists and values, of the same type and dtype."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, torch.Tensor):
+        return type(one) is type(other) and one.dtype == other.dtype and torch.equal(one, other)
+    return one == other
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_agrees_with_empaste(paste, masks):
+    """On 60 scenes: the image, and every object's class, mask, box, area and crowd flag."""
+    transform = EMPasteTransform(paste, keep_record=True)
+    touched = pasted_count = 0
+    for seed in range(60):
+        image, target = sample(seed, masks=masks)
+        if seed % 3 == 0 and len(target["labels"]):
+            target["iscrowd"][0] = 1
+        before = copy.deepcopy((image, target))
+        torch.manual_seed(seed)
+        out_image, out = transform(image, target)
+        assert same(image, before[0])
+        assert same(target, before[1])
+
+        record = out["empaste_record"]
+        scene = paste(scene_of(image, target), np.random.default_rng(record.seed_key))
+        assert scene.record.placements == record.placements
+        assert isinstance(out_image, tv_tensors.Image)
+        np.testing.assert_array_equal(out_image.permute(1, 2, 0).numpy(), scene.image)
+        count = len(scene.instances)
+        assert all(len(out[key]) == count for key in ("boxes", "labels", "area", "iscrowd"))
+        assert ("masks" in out) == masks
+        assert out["boxes"].canvas_size == SIZE
+        assert out["image_id"] == seed
+        for row, instance in enumerate(scene.instances):
+            source = instance.source_index
+            assert out["labels"][row] == instance.category_id
+            assert bool(out["iscrowd"][row]) == instance.crowd
+            box = tuple(out["boxes"][row].tolist())
+            if instance.mask is not None:
+                full = instance.full_mask(*SIZE)
+                assert full.any()
+                assert out["area"][row] == full.sum()
+            if masks:
+                np.testing.assert_array_equal(out["masks"][row].numpy(), full.astype(np.uint8))
+            if source is None:
+                pasted_count += 1
+                assert box == tight_box(full)
+            elif masks and np.array_equal(full, target["masks"][source].numpy()):
+                assert box == tuple(target["boxes"][source].tolist())
+            elif masks:
+                touched += 1
+                assert box == tight_box(full)
+            else:
+                touched += box != tuple(target["boxes"][source].tolist())
+                assert box == instance.bbox
+    assert pasted_count > 60
+    assert touched > 0 or paste.placement.placement == "space_maximize"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+@pytest.mark.parametrize("box_format", FORMATS)
+def test_box_formats(small_bank, box_format, dtype):
+    """The same boxes in every format; untouched rows are bit-identical."""
+    transform = EMPasteTransform(EMPaste(small_bank, count=4, class_names=CLASSES))
+    for seed in range(8):
+        outs = []
+        for name in ("XYXY", box_format):
+            torch.manual_seed(seed)
+            image, target = sample(seed, objects=3, box_format=name, dtype=dtype)
+            outs.append(transform(image, target)[1])
+        expected, out = outs
+        assert out["boxes"].format.name == box_format
+        assert out["boxes"].dtype == dtype
+        assert same(out["masks"], expected["masks"])
+        difference = (to_xyxy(out["boxes"]).double() - to_xyxy(expected["boxes"]).double()).abs()
+        # whole numbers cannot hold the centre of a box of odd size
+        halves = dtype == torch.int64 and box_format == "CXCYWH"
+        assert difference.max() <= (1 if halves else 1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64])
+def test_mask_dtypes(paste, dtype):
+    """Masks of another dtype give the same and keep it."""
+    transform = EMPasteTransform(paste)
+    for seed in range(6):
+        image, target = sample(seed, objects=3)
+        torch.manual_seed(seed)
+        _, expected = transform(image, target)
+        target["masks"] = tv_tensors.Mask(target["masks"].to(dtype))
+        torch.manual_seed(seed)
+        _, out = transform(image, target)
+        assert out["masks"].dtype == dtype
+        assert torch.equal(out["masks"], expected["masks"].to(dtype))
+        assert torch.equal(out["boxes"], expected["boxes"])
+
+
+def test_degenerate_boxes_are_mended(small_bank):
+    """An untouched original with a box of no width gets the box of its mask."""
+    image, target = sample(0, objects=2)
+    target["boxes"][1, 2] = target["boxes"][1, 0]
+    _, out = EMPasteTransform(EMPaste(small_bank, count=0, class_names=CLASSES))(image, target)
+    assert torch.equal(out["boxes"][0], target["boxes"][0])
+    assert tuple(out["boxes"][1].tolist()) == tight_box(target["masks"][1].numpy() != 0)
+
+
+def test_empty_masks_are_left_out(small_bank):
+    paste = EMPaste(small_bank, count=0, class_names=CLASSES)
+    transform = EMPasteTransform(paste, carry=["names"])
+    image, target = sample(1, objects=3)
+    target["masks"][1] = 0
+    target["names"] = ["a", "b", "c"]
+    out_image, out = transform(image, target)
+    assert out_image is image
+    assert out["names"] == ["a", "c"]
+    assert torch.equal(out["masks"], target["masks"][[0, 2]])
+    assert torch.equal(out["boxes"], target["boxes"][[0, 2]])
+
+
+@pytest.mark.parametrize("kind", ["tv_tensor", "tensor", "pil"])
+def test_image_types(paste, kind):
+    image, target = sample(3, objects=2)
+    torch.manual_seed(0)
+    expected, _ = EMPasteTransform(paste)(image, target)
+    plain = image.as_subclass(torch.Tensor)
+    given = {
+        "tv_tensor": image,
+        "tensor": plain,
+        "pil": PIL.Image.fromarray(plain.permute(1, 2, 0).numpy()),
+    }[kind]
+    torch.manual_seed(0)
+    out, _ = EMPasteTransform(paste)(given, target)
+    assert type(out) is type(given)
+    assert torch.equal(v2.functional.to_image(out), expected)
+    assert not torch.equal(expected, image)
+
+
+def test_pair_and_two_arguments(paste):
+    transform = EMPasteTransform(paste)
+    torch.manual_seed(5)
+    one = transform(*sample(5))
+    torch.manual_seed(5)
+    other = transform(sample(5))
+    assert same(one[0], other[0])
+    assert same(one[1], other[1])
+
+
+def test_label_offset(small_bank):
+    paste = EMPaste(small_bank, count=5, class_names=CLASSES)
+    for seed in range(10):
+        image, target = sample(seed, objects=2)
+        torch.manual_seed(seed)
+        _, expected = EMPasteTransform(paste)(image, target)
+        target["labels"] = target["labels"] + 1
+        torch.manual_seed(seed)
+        _, out = EMPasteTransform(paste, label_offset=1)(image, target)
+        assert torch.equal(out["labels"], expected["labels"] + 1)
+
+
+def test_carry(small_bank):
+    """Rows follow their originals, also when one is hidden; pasted ones get the fill."""
+    paste = EMPaste(small_bank, count=6, scale=(3, 4), class_names=CLASSES)
+    carry = {"weight": 0.5, "names": "pasted"}
+    transform = EMPasteTransform(paste, carry=carry, keep_record=True)
+    dropped = 0
+    for seed in range(30):
+        image, target = sample(seed, objects=4)
+        target["weight"] = torch.arange(8.0).reshape(4, 2) + 10
+        target["names"] = list("abcd")
+        torch.manual_seed(seed)
+        _, out = transform(image, target)
+        gone = [drop.position for drop in out["empaste_record"].dropped]
+        left = [row for row in range(4) if row not in gone]
+        dropped += len(gone)
+        added = len(out["labels"]) - len(left)
+        assert out["names"] == ["abcd"[row] for row in left] + ["pasted"] * added
+        assert torch.equal(out["weight"][: len(left)], target["weight"][left])
+        assert torch.equal(out["weight"][len(left) :], torch.full((added, 2), 0.5))
+        assert torch.equal(out["labels"][: len(left)], target["labels"][left])
+    assert dropped > 0
+
+
+def test_crowd_regions_are_trimmed_and_kept(small_bank):
+    """No paste may take a pixel of an object here, but every paste may take some of a crowd."""
+    paste = EMPaste(small_bank, count=3, min_visible=1.0, class_names=CLASSES)
+    counts = {0: 0, 1: 0}
+    for crowd in counts:
+        for seed in range(5):
+            image, target = sample(seed, objects=1)
+            target["masks"][0] = 1
+            target["iscrowd"][0] = crowd
+            torch.manual_seed(seed)
+            _, out = EMPasteTransform(paste)(image, target)
+            added = out["masks"][1:]
+            counts[crowd] += len(added)
+            assert out["iscrowd"].tolist() == [crowd] + [0] * len(added)
+            assert torch.equal(out["masks"][0] == 0, added.sum(dim=0) > 0)
+    assert counts[0] == 0
+    assert counts[1] > 0
+
+
+def test_lists_of_crowd_and_area(small_bank):
+    """torchvision's dataset wrapper gives both as lists."""
+    image, target = sample(2, objects=3)
+    target["iscrowd"], target["area"] = [0, 1, 0], target["area"].tolist()
+    transform = EMPasteTransform(EMPaste(small_bank, count=3, class_names=CLASSES))
+    torch.manual_seed(0)
+    _, out = transform(image, target)
+    assert len(out["labels"]) > 3
+    assert out["iscrowd"] == [0, 1, 0] + [0] * (len(out["labels"]) - 3)
+    assert out["area"] == out["masks"].sum(dim=(1, 2)).tolist()
+
+
+@pytest.mark.parametrize("masks_key", ["masks", None])
+def test_image_without_objects(small_bank, masks_key):
+    """A target that holds no objects at all, as torchvision's dataset wrapper makes it."""
+    paste = EMPaste(small_bank, placement="space_maximize", count=2, class_names=CLASSES)
+    image, _ = sample(0)
+    _, out = EMPasteTransform(paste, masks_key=masks_key)(image, {"image_id": 4})
+    assert out["image_id"] == 4
+    assert out["labels"].dtype == torch.int64
+    assert len(out["boxes"]) == len(out["labels"]) == 2
+    assert ("masks" in out) == (masks_key is not None)
+    nothing = EMPasteTransform(EMPaste(small_bank, count=0, class_names=CLASSES))
+    image, target = sample(0, objects=0)
+    out_image, out = nothing(image, target)
+    assert out_image is image
+    assert out["boxes"].shape == (0, 4)
+    assert out["masks"].shape == (0, *SIZE)
+
+
+@pytest.mark.parametrize("image_class", ["cat", None])
+def test_wrapped_coco_data_set(small_bank, tmp_path, image_class):
+    """torchvision's own reader of COCO json, with and without an object in the photo."""
+    pytest.importorskip("pycocotools")
+    from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
+
+    PIL.Image.new("RGB", SIZE[::-1], (9, 9, 9)).save(tmp_path / "a.png")
+    annotation = {
+        "id": 1,
+        "image_id": 5,
+        "category_id": 2,
+        "bbox": [10, 20, 30, 40],
+        "segmentation": [[10, 20, 40, 20, 40, 60, 10, 60]],
+        "area": 1200,
+        "iscrowd": 0,
+    }
+    content = {
+        "images": [{"id": 5, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)],
+        "annotations": [annotation] if image_class else [],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    paste = EMPaste(small_bank, placement="space_maximize", count=2, class_names=CLASSES)
+    data = CocoDetection(
+        tmp_path,
+        tmp_path / "coco.json",
+        transforms=v2.Compose([EMPasteTransform(paste, label_offset=1), v2.ToImage()]),
+    )
+    keys = ["image_id", "boxes", "labels", "masks", "iscrowd", "area"]
+    image, target = wrap_dataset_for_transforms_v2(data, target_keys=keys)[0]
+    count = 3 if image_class else 2
+    assert image.shape == (3, *SIZE)
+    assert target["image_id"] == 5
+    assert target["masks"].shape == (count, *SIZE)
+    assert target["boxes"].shape == (count, 4)
+    assert target["masks"].flatten(1).any(dim=1).all()
+    if image_class:
+        assert target["labels"][0] == 2
+        assert target["boxes"][0].tolist() == [10, 20, 40, 60]
+        assert target["iscrowd"] == [0, 0, 0]
+        assert target["area"] == [1200, *target["masks"][1:].sum(dim=(1, 2)).tolist()]
+
+
+def test_compose_with_later_transforms(paste):
+    """A flip after it moves image, boxes and masks together."""
+    plain = v2.Compose([EMPasteTransform(paste)])
+    flipped = v2.Compose([EMPasteTransform(paste), v2.RandomHorizontalFlip(1.0)])
+    for seed in range(5):
+        torch.manual_seed(seed)
+        image, target = plain(*sample(seed))
+        torch.manual_seed(seed)
+        out_image, out = flipped(*sample(seed))
+        assert torch.equal(out_image, image.flip(-1))
+        assert torch.equal(out["masks"], target["masks"].flip(-1))
+        expected = target["boxes"].as_subclass(torch.Tensor).clone()
+        expected[:, [0, 2]] = SIZE[1] - expected[:, [2, 0]]
+        assert torch.equal(out["boxes"].as_subclass(torch.Tensor), expected)
+
+
+def test_torch_seed_repeats_it(paste):
+    transform = pickle.loads(pickle.dumps(EMPasteTransform(paste)))
+    outs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outs.append([transform(*sample(7)) for _ in range(2)])
+    assert all(same(a[0], b[0]) and same(a[1], b[1]) for a, b in zip(*outs[:2], strict=True))
+    assert not same(outs[0][0][0], outs[2][0][0])
+    assert not same(outs[0][0][0], outs[0][1][0])
+
+
+class Samples(torch.utils.data.Dataset):
+    """The same image eight times, so that only the draws differ."""
+
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return self.transform(*sample(1, objects=2))
+
+
+def test_data_loader_workers(small_bank):
+    transform = EMPasteTransform(EMPaste(small_bank, class_names=CLASSES))
+    runs = []
+    for seed in (3, 3, 4):
+        loader = torch.utils.data.DataLoader(
+            Samples(transform),
+            batch_size=2,
+            num_workers=2,
+            collate_fn=list,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        runs.append([one for batch in loader for one in batch])
+    assert len(runs[0]) == 8
+    assert all(same(a[0], b[0]) and same(a[1], b[1]) for a, b in zip(*runs[:2], strict=True))
+    assert not same(runs[0][0][0], runs[2][0][0])
+    images = [image.numpy().tobytes() for image, _ in runs[0]]
+    assert len(set(images)) == 8  # neither two workers nor two samples draw the same
+
+
+def test_docstring_example(small_bank):
+    text = EMPasteTransform.__doc__.replace('"out/bank"', repr(str(small_bank.path)))
+    names = {**vars(adapter), "EMPaste": EMPaste}
+    example = doctest.DocTestParser().get_doctest(text, names, "EMPasteTransform", None, 0)
+    assert len(example.examples) >= 5
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def changed(**entries):
+    def change(image, target):
+        target.update(entries)
+        return image, {key: value for key, value in target.items() if value is not None}
+
+    return change
+
+
+ERRORS = {
+    "float image": (lambda i, t: (i.float(), t), "paste before v2.ToDtype"),
+    "grey image": (lambda i, t: (i[:1], t), r"shape \(1, 72, 96\)"),
+    "grey PIL image": (lambda i, t: (PIL.Image.new("L", (96, 72)), t), "mode L"),
+    "array": (lambda i, t: (np.zeros((*SIZE, 3), np.uint8), t), "image: ndarray"),
+    "no target": (lambda i, t: (i,), r"expected \(image, target\)"),
+    "no boxes": (changed(boxes=None), r"\['boxes'\]: NoneType"),
+    "plain boxes": (changed(boxes=torch.zeros(2, 4)), r"\['boxes'\]: Tensor"),
+    "other canvas": (
+        changed(
+            boxes=tv_tensors.BoundingBoxes(torch.ones(2, 4), format="XYXY", canvas_size=(9, 9))
+        ),
+        r"canvas_size \(9, 9\)",
+    ),
+    "no labels": (changed(labels=None), r"\['labels'\]: expected an integer tensor"),
+    "few labels": (changed(labels=torch.zeros(1, dtype=torch.int64)), r"of shape \(2,\)"),
+    "float labels": (changed(labels=torch.zeros(2)), "integer tensor"),
+    "unknown label": (changed(labels=torch.tensor([0, 3])), r"not all in \[0, 2\]"),
+    "plain masks": (changed(masks=torch.zeros(2, *SIZE)), "expected tv_tensors.Mask"),
+    "few masks": (changed(masks=tv_tensors.Mask(torch.zeros(1, *SIZE))), r"shape \(1, 72, 96\)"),
+    "few crowd flags": (changed(iscrowd=[0]), r"\['iscrowd'\]: expected a tensor or list"),
+    "semantic map": (changed(semantic=tv_tensors.Mask(torch.zeros(SIZE))), r"\['semantic'\]"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors(small_bank, name):
+    change, message = ERRORS[name]
+    transform = EMPasteTransform(EMPaste(small_bank, class_names=CLASSES))
+    with pytest.raises(ArgumentError, match=message):
+        transform(*change(*sample(0, objects=2)))
+
+
+def test_errors_of_arguments(small_bank):
+    paste = EMPaste(small_bank)
+    with pytest.raises(ArgumentError, match="label_offset: -1"):
+        EMPasteTransform(paste, label_offset=-1)
+    with pytest.raises(ArgumentError, match="carry: 'names' is a string"):
+        EMPasteTransform(paste, carry="names")
+    assert "label_offset=1" in repr(EMPasteTransform(paste, label_offset=1))
+
+
+def test_missing_torchvision():
+    code = (
+        "import sys; sys.modules['torchvision'] = None\n"
+        "from empaste_aug import MissingDependencyError\n"
+        "try: import empaste_aug.adapters.torchvision\n"
+        "except MissingDependencyError as error: print(error.extra)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "torchvision", done.stderr
