@@ -38,13 +38,11 @@ class Layers:
     def __init__(self, scene: Scene, *, min_visible: float) -> None:
         self._height, self._width = scene.height, scene.width
         self._min_visible = min_visible
-        self._originals = [
-            _Original(instance, self._height, self._width) for instance in scene.instances
-        ]
         self._visible: list[int] = []
         self.patches: list[Patch] = []
         self.rendered: list[bool] = []
         self.owner = np.zeros((self._height, self._width), dtype=np.uint8)
+        self._originals = [_Original(instance, self.owner) for instance in scene.instances]
 
     def push(self, patch: Patch) -> str | None:
         """Lay a patch on top, unless that breaks the contract.
@@ -168,46 +166,32 @@ class _Original:
 
     __slots__ = ("crowd", "mask", "pixels", "sticks_out", "visible", "x", "y")
 
-    def __init__(self, instance: Instance, height: int, width: int) -> None:
+    def __init__(self, instance: Instance, owner: NDArray[np.uint8]) -> None:
         self.crowd = instance.crowd
         self.sticks_out = False
         if instance.mask is None:
-            self.x, self.y, x1, y1 = pixel_box(instance.bbox, height, width)
+            self.x, self.y, x1, y1 = pixel_box(instance.bbox, *owner.shape)
             self.mask = np.ones((y1 - self.y, x1 - self.x), dtype=bool)
             self.pixels = self.mask.size
         else:
             self.mask = instance.mask
             self.x, self.y = instance.mask_offset
-            window = self._crop(0, 0, height, width)
-            self.pixels = 0 if window is None else int(np.count_nonzero(self.mask[window[0]]))
+            self.pixels = count_overlap(self.mask, self.x, self.y, owner)[0]
             self.sticks_out = self.pixels < int(np.count_nonzero(self.mask))
         self.visible = self.pixels
 
     def count(self, cover: NDArray[np.bool_], x: int, y: int) -> int:
         """How many of its pixels lie under `cover`, a map whose top-left pixel is at (x, y)."""
-        window = self._crop(x, y, *cover.shape)
-        return (
-            0 if window is None else int(np.count_nonzero(self.mask[window[0]] & cover[window[1]]))
-        )
+        left, top = self.x - x, self.y - y
+        (h, w), (height, width) = self.mask.shape, cover.shape
+        if left >= width or top >= height or left + w <= 0 or top + h <= 0:
+            return 0  # most originals are not near the paste
+        return count_overlap(self.mask, left, top, cover)[1]
 
     def uncovered(self, owner: NDArray[np.uint8]) -> int:
         """How many of its pixels nobody owns."""
         inside, covered = count_overlap(self.mask, self.x, self.y, owner)
         return inside - covered
-
-    def _crop(
-        self, x: int, y: int, height: int, width: int
-    ) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-        """Where its mask and a map of this size at (x, y) overlap: slices of each, or None."""
-        h, w = self.mask.shape
-        left, top = max(self.x, x), max(self.y, y)
-        right, bottom = min(self.x + w, x + width), min(self.y + h, y + height)
-        if left >= right or top >= bottom:
-            return None
-        return (
-            (slice(top - self.y, bottom - self.y), slice(left - self.x, right - self.x)),
-            (slice(top - y, bottom - y), slice(left - x, right - x)),
-        )
 
 
 def _trim_mask(instance: Instance, owner: NDArray[np.uint8]) -> Instance | None:
