@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug import kernels
-from empaste_aug.kernels import blend, circle, visibility
+from empaste_aug.kernels import blend, circle, mask_stack, visibility, warp
 
 PHOTO_SIZES = ((375, 500), (480, 640), (1024, 1024))
 OBJECT_SIZES = ((60, 80), (250, 300), (600, 700))
@@ -165,11 +165,100 @@ def blend_cases(rng: np.random.Generator) -> Iterator[Case]:
             )
 
 
-def numpy_count(
-    mask: NDArray[np.bool_], x: int, y: int, cover: NDArray[np.bool_]
-) -> tuple[int, int]:
-    crop = cover[y : y + mask.shape[0], x : x + mask.shape[1]]
-    return int(np.count_nonzero(mask)), int(np.count_nonzero(mask & crop))
+def opencv_warp(
+    rgb: NDArray[np.uint8],
+    alpha: NDArray[np.uint8],
+    inverse: warp.Affine,
+    size: tuple[int, int],
+    *,
+    together: bool,
+) -> tuple[NDArray[Any], NDArray[np.bool_], int]:
+    """Area interpolation where it shrinks, then a bilinear warp, and the mask.
+
+    `together`: colour and opacity as one array of four channels, which OpenCV warps faster.
+    """
+    layers = [cv2.merge((rgb, alpha))] if together else [rgb, alpha]
+    height, width = alpha.shape
+    matrix = np.array(inverse).reshape(2, 3)
+    scale = float(1 / np.hypot(inverse[0], inverse[3]))
+    if scale < 1:
+        small = max(round(width * scale), 1), max(round(height * scale), 1)
+        layers = [cv2.resize(layer, small, interpolation=cv2.INTER_AREA) for layer in layers]
+        factors = np.array([small[0] / width, small[1] / height])
+        matrix *= factors[:, None]
+        matrix[:, 2] += 0.5 * factors - 0.5
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    if together:
+        warped = cv2.warpAffine(layers[0], matrix, size, flags=flags)
+        colours, opacities = np.ascontiguousarray(warped[..., :3]), warped[..., 3]
+    else:
+        border = cv2.BORDER_REPLICATE
+        colours = cv2.warpAffine(layers[0], matrix, size, flags=flags, borderMode=border)
+        opacities = cv2.warpAffine(layers[1], matrix, size, flags=flags)
+    mask = opacities >= 128
+    return colours, mask, int(np.count_nonzero(mask))
+
+
+def warp_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Rotating and scaling a cut-out; OpenCV's canvas is as large as ours."""
+    for height, width in OBJECT_SIZES:
+        rgb = cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), (5, 5), 2)
+        alpha = np.zeros((height, width), np.uint8)
+        axes = (width // 2 - 4, height // 2 - 4)
+        cv2.ellipse(alpha, (width // 2, height // 2), axes, 0, 0, 360, 255, -1)
+        for scale in (0.65, 1.0, 1.5):
+            cos, sin = np.cos(np.radians(20)) / scale, np.sin(np.radians(20)) / scale
+            # In the middle of a large canvas first, to see how large a one it needs.
+            u0, v0 = width / 2 - 2000 * (cos - sin), height / 2 - 2000 * (sin + cos)
+            inverse = (cos, -sin, u0, sin, cos, v0)
+            whole = warp.warp(rgb, alpha, inverse, height=4000, width=4000, margin=3)
+            u0 += cos * whole.x - sin * whole.y
+            v0 += sin * whole.x + cos * whole.y
+            inverse = (cos, -sin, u0, sin, cos, v0)
+            h, w = whole.mask.shape
+            ours = partial(warp.warp, rgb, alpha, inverse, height=h, width=w, margin=3)
+            for together in (False, True):
+                theirs = partial(opencv_warp, rgb, alpha, inverse, (w, h), together=together)
+                if abs(ours().total - theirs()[2]) > 0.03 * whole.total:
+                    raise RuntimeError("the warped masks differ")
+                yield Case(
+                    f"warp {width}x{height} by {scale}",
+                    "cv2, RGBA at once" if together else "cv2.resize AREA + warpAffine, each twice",
+                    ours,
+                    theirs,
+                )
+
+
+def numpy_uncovered(
+    masks: list[NDArray[np.bool_]], offsets: list[tuple[int, int]], cover: NDArray[np.uint8]
+) -> list[int]:
+    return [
+        int(np.count_nonzero(mask & (cover[y : y + mask.shape[0], x : x + mask.shape[1]] == 0)))
+        for mask, (x, y) in zip(masks, offsets, strict=True)
+    ]
+
+
+def numpy_hidden(
+    mask: NDArray[np.bool_],
+    x: int,
+    y: int,
+    owner: NDArray[np.uint8],
+    masks: list[NDArray[np.bool_]],
+    offsets: list[tuple[int, int]],
+) -> tuple[list[int], list[int]]:
+    h, w = mask.shape
+    below = owner[y : y + h, x : x + w]
+    hidden = np.bincount(below[mask], minlength=256)
+    free = mask & (below == 0)
+    lost = []
+    for other, (left, top) in zip(masks, offsets, strict=True):
+        x0, y0 = max(x, left), max(y, top)
+        x1, y1 = min(x + w, left + other.shape[1]), min(y + h, top + other.shape[0])
+        lost.append(0)
+        if x0 < x1 and y0 < y1:
+            crop = other[y0 - top : y1 - top, x0 - left : x1 - left]
+            lost[-1] = int(np.count_nonzero(crop & free[y0 - y : y1 - y, x0 - x : x1 - x]))
+    return hidden.tolist(), lost
 
 
 def numpy_paint(mask: NDArray[np.bool_], x: int, y: int, cover: NDArray[np.bool_]) -> None:
@@ -187,7 +276,7 @@ def numpy_trim(
 
 
 def visibility_cases(rng: np.random.Generator) -> Iterator[Case]:
-    """Counting, trimming and painting, on a crop; numpy slices the same crop."""
+    """Trimming and painting, on a crop; numpy slices the same crop."""
     cover = draw_ellipses(rng, *CANVAS, 20).astype(bool)
     x, y = 150, 100
     cover[:, : x + 40] = False  # so that a part of every object stays visible
@@ -198,12 +287,6 @@ def visibility_cases(rng: np.random.Generator) -> Iterator[Case]:
         _, box, count = visibility.trim(flags, x, y, cover)
         if (count, *box) != numpy_trim(flags, x, y, cover):
             raise RuntimeError("the trimmed masks differ")
-        yield Case(
-            f"count_overlap {width}x{height}",
-            "numpy",
-            partial(visibility.count_overlap, flags, x, y, cover),
-            partial(numpy_count, flags, x, y, cover),
-        )
         yield Case(
             f"trim {width}x{height}",
             "numpy",
@@ -216,6 +299,42 @@ def visibility_cases(rng: np.random.Generator) -> Iterator[Case]:
             "numpy",
             partial(visibility.paint, flags, x, y, target),
             partial(numpy_paint, flags, x, y, target),
+        )
+
+
+def mask_stack_cases(rng: np.random.Generator) -> Iterator[Case]:
+    """Counting twenty masks at once; numpy counts each on its crop."""
+    owner = np.zeros(CANVAS, np.uint8)
+    masks, offsets = [], []
+    for number in range(20):
+        height, width = OBJECT_SIZES[number % 2]
+        mask = np.zeros((height, width), np.uint8)
+        cv2.ellipse(mask, (width // 2, height // 2), (width // 2, height // 2), 0, 0, 360, 1, -1)
+        masks.append(mask.astype(bool))
+        offsets.append(
+            (int(rng.integers(CANVAS[1] - width)), int(rng.integers(CANVAS[0] - height)))
+        )
+        if number % 4 == 0:
+            visibility.paint(mask, *offsets[-1], owner, number + 1)
+    stack = mask_stack.pack_masks(masks, offsets)
+    if mask_stack.count_uncovered(*stack, owner).tolist() != numpy_uncovered(masks, offsets, owner):
+        raise RuntimeError("the uncovered pixels differ")
+    yield Case(
+        "count_uncovered, 20 masks",
+        "numpy",
+        partial(mask_stack.count_uncovered, *stack, owner),
+        partial(numpy_uncovered, masks, offsets, owner),
+    )
+    for (height, width), (x, y) in zip(OBJECT_SIZES[:2], ((500, 400), (300, 350)), strict=True):
+        flags = masks[OBJECT_SIZES.index((height, width))]
+        hidden, lost = mask_stack.count_hidden(flags, x, y, owner, *stack)
+        if (hidden.tolist(), lost.tolist()) != numpy_hidden(flags, x, y, owner, masks, offsets):
+            raise RuntimeError("the hidden pixels differ")
+        yield Case(
+            f"count_hidden {width}x{height} over 20 masks",
+            "numpy",
+            partial(mask_stack.count_hidden, flags, x, y, owner, *stack),
+            partial(numpy_hidden, flags, x, y, owner, masks, offsets),
         )
 
 
@@ -266,7 +385,13 @@ def main(argv: list[str] | None = None) -> int:
     print(f"warmup {warmup:.2f} s\n")
     print(f"{'case':<56} {'ours ms':>9} {'rival ms':>9} {'ratio':>7}  rival")
     rows = []
-    for cases in (circle_cases(rng), blend_cases(rng), visibility_cases(rng)):
+    for cases in (
+        circle_cases(rng),
+        blend_cases(rng),
+        warp_cases(rng),
+        visibility_cases(rng),
+        mask_stack_cases(rng),
+    ):
         for case in cases:
             ours, theirs = time_in_turns(case, 0.1 if arguments.quick else 1.0)
             print(

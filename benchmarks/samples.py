@@ -33,7 +33,7 @@ from empaste_aug import kernels
 from empaste_aug.bank import BankWriter, MaskBank
 from empaste_aug.imageio import read_image
 from empaste_aug.offline.sample import SOURCES
-from empaste_aug.paste import EMPaste, compose
+from empaste_aug.paste import EMPaste, composition
 from empaste_aug.paste.annotate import Layers
 from empaste_aug.paste.place import PLACEMENTS, FreeSpace, Placer
 from empaste_aug.types import Instance, Scene
@@ -49,14 +49,14 @@ JPEG_QUALITY = 95
 
 STAGES = ("read", "place", "warp", "push", "blend", "annotate")
 HOOKS: tuple[tuple[Any, str, str], ...] = (
-    (MaskBank, "__getitem__", "read"),
+    (MaskBank, "read", "read"),
     (FreeSpace, "__init__", "place"),
     (Placer, "draw", "place"),
     (FreeSpace, "occupy", "place"),
-    (compose, "make_patch", "warp"),
+    (composition, "make_patch", "warp"),
     (Layers, "__init__", "push"),
     (Layers, "push", "push"),
-    (compose, "_paint_all", "blend"),
+    (composition, "paint_all", "blend"),
     (Layers, "instances", "annotate"),
 )
 """What is timed for which stage; none of them calls another. "blend" has the image's copy in it."""

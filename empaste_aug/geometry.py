@@ -50,6 +50,11 @@ def minimum_enclosing_circle(mask: NDArray[np.bool_]) -> Circle:
 
 
 def pixel_box(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
-    """The pixels of an image that a box touches, half-open XYXY; no extent where there are none."""
+    """The pixels of an image that a box touches, half-open XYXY; (0, 0, 0, 0) where there are none.
+
+    A box without extent touches none, wherever it lies.
+    """
     x0, y0 = max(math.floor(box[0]), 0), max(math.floor(box[1]), 0)
-    return x0, y0, max(min(math.ceil(box[2]), width), x0), max(min(math.ceil(box[3]), height), y0)
+    x1, y1 = min(math.ceil(box[2]), width), min(math.ceil(box[3]), height)
+    has_extent = box[0] < box[2] and box[1] < box[3]
+    return (x0, y0, x1, y1) if has_extent and x0 < x1 and y0 < y1 else (0, 0, 0, 0)

@@ -83,7 +83,9 @@ class Cutout:
         quality: how good the mask is believed to be, higher is better (NaN where unknown).
         row: the cut-out's row in its bank (-1 for one that is in no bank).
         circle: (x, y, radius) of the minimum enclosing circle of the mask's pixel centres, in the
-            crop's pixel coordinates, the radius enlarged by half a pixel's diagonal.
+            crop's full-size pixel coordinates, the radius enlarged by half a pixel's diagonal.
+        reduction: a power of two: each pixel of `rgb` and `alpha` stands for a square of so many
+            full-size pixels a side. The full-size x lies at ``(x + 0.5) / reduction - 0.5``.
     """
 
     rgb: NDArray[np.uint8]
@@ -93,6 +95,7 @@ class Cutout:
     quality: float = float("nan")
     row: int = -1
     circle: Circle = (0.0, 0.0, 0.0)
+    reduction: int = 1
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -179,7 +182,8 @@ class Placement:
         scale: factor on the cut-out's own size, > 0.
         angle: rotation about that centre in degrees, counter-clockwise as seen.
         flip: mirrored left to right, before the rotation.
-        blend: "gaussian" or "none".
+        blend: "gaussian", "none", "poisson", or a weighted mean of them, such as
+            "0.3*gaussian+0.7*poisson".
         trim_to_free: cut to the pixels that no object occupies at its turn (Space-Maximize), so
             that it covers nothing.
     """
@@ -238,6 +242,28 @@ class Record:
     seed_key: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a panoptic map.
+
+    Attributes:
+        id: its value in the map, not 0.
+        category_id: a thing's contiguous category id; what stuff has is up to the data set.
+        is_thing: a countable object, not stuff.
+        crowd: a group of objects (COCO's ``iscrowd``).
+        cutout_id: the bank's row for a pasted object, None for an original.
+        source_index: the position of the original in the list that the scene was made from, None
+            for a pasted object.
+    """
+
+    id: int
+    category_id: int
+    is_thing: bool = True
+    crowd: bool = False
+    cutout_id: int | None = None
+    source_index: int | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Scene:
     """A photo with its labelled objects.
@@ -246,12 +272,18 @@ class Scene:
         image: (H, W, 3) uint8 RGB.
         instances: originals first, then pasted objects in paste order.
         valid: (H, W) bool, False on padding, or None where every pixel is photo.
+        semantic: (H, W) integer class map, or None where there is none.
+        panoptic: (H, W) integer map of segment ids, 0 where there is no segment, or None.
+        segments: what the ids of `panoptic` stand for.
         record: what was pasted, or None for a scene that was not pasted on.
     """
 
     image: NDArray[np.uint8]
     instances: Sequence[Instance] = field(default_factory=list)
     valid: NDArray[np.bool_] | None = None
+    semantic: NDArray[np.integer] | None = None
+    panoptic: NDArray[np.integer] | None = None
+    segments: Sequence[Segment] = ()
     record: Record | None = None
 
     @property

@@ -126,6 +126,6 @@ class FileSet:
                     os.close(self._open.popitem()[1])
 
     def __del__(self) -> None:
-        """Close what this process opened."""
-        if hasattr(self, "_open"):
+        """Close what this process opened; at the interpreter's exit, when `os` is gone, it does."""
+        if os is not None and hasattr(self, "_open"):
             self.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 import os
+from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,13 @@ from empaste_aug.bank.schema import (
     pixel_crc,
     record_crc,
 )
-from empaste_aug.types import BankError, Cutout
+from empaste_aug.kernels.reduce import reduction_for
+from empaste_aug.types import ArgumentError, BankError, Circle, Cutout
+
+# A row of the index as plain numbers: a field of a structured array takes ten times as long.
+_plain_entry: Callable[[tuple[Any, ...]], Any] = namedtuple(  # type: ignore[attr-defined]
+    "Entry", INDEX_DTYPE.names or ()
+)._make
 
 
 class MaskBank:
@@ -81,40 +89,62 @@ class MaskBank:
         return _reopen, (str(self.path), self.verify)
 
     def __getitem__(self, row: int) -> Cutout:
-        """The cut-out at `row`; negative rows count from the end. Its arrays are new and writable.
+        """The cut-out at `row`, at its full size: `read` with its defaults."""
+        return self.read(row)
+
+    def circle(self, row: int) -> Circle:
+        """The cut-out's enclosing circle as `Cutout.circle` has it, from the index alone.
 
         Raises:
             IndexError: there is no such row.
+        """
+        entry = self._rows[self._checked(row)]
+        return (
+            float(entry["circle_x"]),
+            float(entry["circle_y"]),
+            float(entry["circle_radius"]),
+        )
+
+    def read(self, row: int, *, scale: float = 1.0) -> Cutout:
+        """The cut-out at `row`; negative rows count from the end. Its arrays are new and writable.
+
+        Args:
+            row: which one.
+            scale: how large it will be shown, over its full size. Below 0.5 the pixels come reduced
+                by a power of two (`Cutout.reduction`) that leaves them at least as large as shown.
+
+        Raises:
+            IndexError: there is no such row.
+            ArgumentError: `scale` is not above 0.
             BankError: the record is damaged.
         """
+        if not scale > 0:
+            raise ArgumentError(f"scale: must be above 0, not {scale}")
         row = self._checked(row)
-        entry = self._rows[row]
+        stored = self._rows[row]
+        entry = _plain_entry(stored.item())
         rgb_bytes, alpha_bytes = self._read(row, entry)
         if self.verify:
-            found = record_crc(entry, pixel_crc(rgb_bytes, alpha_bytes))
-            if found != entry["crc32"]:
+            found = record_crc(stored, pixel_crc(rgb_bytes, alpha_bytes))
+            if found != entry.crc32:
                 raise BankError(
-                    f"{self._where(row)}: damaged: CRC32 {found:08x}, "
-                    f"written was {int(entry['crc32']):08x}"
+                    f"{self._where(row)}: damaged: CRC32 {found:08x}, written was {entry.crc32:08x}"
                 )
-        height, width = int(entry["height"]), int(entry["width"])
+        height, width, reduction = entry.height, entry.width, reduction_for(scale)
         try:
-            rgb = decode_rgb(rgb_bytes, height, width, self._codec)
-            alpha = decode_alpha(alpha_bytes, height, width)
+            rgb = decode_rgb(rgb_bytes, height, width, self._codec, reduction)
+            alpha = decode_alpha(alpha_bytes, height, width, reduction)
         except ValueError as error:
             raise BankError(f"{self._where(row)}: damaged: {error}") from error
         return Cutout(
             rgb=rgb,
             alpha=alpha,
-            category_id=int(entry["category_id"]),
-            score=float(entry["score"]),
-            quality=float(entry["quality"]),
+            category_id=entry.category_id,
+            score=entry.score,
+            quality=entry.quality,
             row=row,
-            circle=(
-                float(entry["circle_x"]),
-                float(entry["circle_y"]),
-                float(entry["circle_radius"]),
-            ),
+            circle=(entry.circle_x, entry.circle_y, entry.circle_radius),
+            reduction=reduction,
         )
 
     def image_id(self, row: int) -> str | None:
@@ -174,17 +204,15 @@ class MaskBank:
         file = self._shards[shard] if shard < len(self._shards) else self.path / INDEX
         return f"{file}: row {row}"
 
-    def _read(self, row: int, entry: np.void) -> tuple[bytes, bytes]:
-        shard = int(entry["shard"])
-        offset, size = int(entry["offset"]), int(entry["rgb_bytes"])
-        alpha_offset, alpha_size = int(entry["alpha_offset"]), int(entry["alpha_bytes"])
-        end = max(offset + size, alpha_offset + alpha_size)
+    def _read(self, row: int, entry: Any) -> tuple[bytes, bytes]:
+        shard = entry.shard
+        end = max(entry.offset + entry.rgb_bytes, entry.alpha_offset + entry.alpha_bytes)
         if shard >= len(self._shards) or end > self._shard_bytes[shard]:
             raise BankError(f"{self._where(row)}: the index points outside the shards")
         try:
             return (
-                self._files.read(shard, offset, size),
-                self._files.read(shard, alpha_offset, alpha_size),
+                self._files.read(shard, entry.offset, entry.rgb_bytes),
+                self._files.read(shard, entry.alpha_offset, entry.alpha_bytes),
             )
         except BankError as error:
             raise BankError(f"row {row}: {error}") from error

@@ -18,6 +18,7 @@ from empaste_aug.bank.description import describe_build
 from empaste_aug.bank.files import atomic_file, sha256_of
 from empaste_aug.bank.folder import prepare_folder
 from empaste_aug.bank.images import ImageTableBuilder, SourceImage
+from empaste_aug.bank.matte import flatten_outside
 from empaste_aug.bank.schema import (
     FORMAT,
     IMAGE_LINES,
@@ -54,7 +55,7 @@ class BankWriter:
         config: the method's settings, for the manifest: what JSON can hold.
         input_hash: a hash of the input data, for the manifest.
         classifier: the classifier's file; its name and SHA-256 go into the manifest.
-        codec: "jpeg" (4:4:4) or "raw" for the rgb.
+        codec: "jpeg" (4:2:0) or "raw" for the rgb.
         jpeg_quality: 1 to 100, for "jpeg".
         shard_bytes: a shard ends before the record that would take its pixels past this.
         overwrite: replace a finished bank. The old one is gone as soon as the writer is made.
@@ -125,7 +126,8 @@ class BankWriter:
         """Add one cut-out.
 
         Args:
-            rgb: (h, w, 3) uint8 RGB crop; it may have a margin round the mask.
+            rgb: (h, w, 3) uint8 RGB crop; it may have a margin round the mask. In a JPEG bank,
+                colours farther from the object than any paste looks are flattened (see `matte`).
             alpha: (h, w) uint8; the mask is ``alpha >= 128``.
             category_id: position in the bank's categories.
             score: the classifier's probability for the category, in [0, 1].
@@ -162,7 +164,8 @@ class BankWriter:
         row["height"], row["width"] = mask.shape
         row["area"] = np.count_nonzero(mask)
         row["circle_x"], row["circle_y"], row["circle_radius"] = minimum_enclosing_circle(mask)
-        rgb_bytes = encode_rgb(rgb, self._codec, self._jpeg_quality)
+        stored = flatten_outside(rgb, alpha) if self._codec == "jpeg" else rgb
+        rgb_bytes = encode_rgb(stored, self._codec, self._jpeg_quality)
         alpha_bytes = encode_alpha(alpha)
         row["rgb_bytes"], row["alpha_bytes"] = len(rgb_bytes), len(alpha_bytes)
         row["image_row"] = UNKNOWN if image is None else self._images.add(image)

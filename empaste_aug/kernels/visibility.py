@@ -1,7 +1,7 @@
-"""Counting, trimming and painting cropped masks against a map of the whole canvas.
+"""Trimming and painting cropped masks against a map of the whole canvas.
 
-The label contract is decided with these three: pastes are taken from the last to the first, each
-is trimmed by the map of what lies over it, then painted into that map. A mask stays cropped: it is
+The label contract is decided with these: pastes are taken from the last to the first, each is
+trimmed by the map of what lies over it, then painted into that map. A mask stays cropped: it is
 a (h, w) array whose top-left pixel lies at (x, y) of the canvas, and may stick out on any side.
 """
 
@@ -22,36 +22,19 @@ WIDEST = 65535
 
 
 @kernel
-def _clip(start: int, size: int, limit: int) -> tuple[int, int]:
+def clip_span(start: int, size: int, limit: int) -> tuple[int, int]:
     """The part of `size` pixels at `start` that lies in 0 to `limit`, counted from `start`."""
     first = min(max(0, -start), size)
     return first, max(first, min(size, limit - start))
 
 
 @kernel
-def _count_overlap(mask: Any, x: int, y: int, cover: Any) -> Any:
-    upper, lower = _clip(y, mask.shape[0], cover.shape[0])
-    left, right = _clip(x, mask.shape[1], cover.shape[1])
-    inside = covered = np.int64(0)
-    for i in range(upper, lower):
-        row = mask[i, left:right]
-        over = cover[y + i, x + left : x + right]
-        row_inside = row_covered = np.uint16(0)
-        for j in range(row.size):
-            is_set, is_covered = row[j] != 0, over[j] != 0
-            row_inside = np.uint16(row_inside + np.uint16(is_set))
-            row_covered = np.uint16(row_covered + np.uint16(is_set & is_covered))
-        inside += np.int64(row_inside)
-        covered += np.int64(row_covered)
-    return inside, covered
-
-
-@kernel
-def _trim(mask: Any, x: int, y: int, cover: Any, visible: Any) -> Any:
+def _trim(mask: Any, x: int, y: int, cover: Any, value: int, visible: Any) -> Any:
     """Fill `visible`, zero at first; its count, x0, y0, x1, y1 in the mask's own coordinates."""
-    upper, lower = _clip(y, mask.shape[0], cover.shape[0])
-    left, right = _clip(x, mask.shape[1], cover.shape[1])
+    upper, lower = clip_span(y, mask.shape[0], cover.shape[0])
+    left, right = clip_span(x, mask.shape[1], cover.shape[1])
     count = np.int64(0)
+    seen_as = np.uint8(value)
     x0, y0, x1, y1 = mask.shape[1], mask.shape[0], 0, 0
     for i in range(upper, lower):
         row = mask[i, left:right]
@@ -59,7 +42,7 @@ def _trim(mask: Any, x: int, y: int, cover: Any, visible: Any) -> Any:
         out = visible[i, left:right]
         row_count = np.uint16(0)
         for j in range(row.size):
-            is_visible = (row[j] != 0) & (over[j] == 0)
+            is_visible = (row[j] != 0) & (over[j] == seen_as)
             out[j] = is_visible
             row_count = np.uint16(row_count + np.uint16(is_visible))
         if row_count == 0:
@@ -79,8 +62,8 @@ def _trim(mask: Any, x: int, y: int, cover: Any, visible: Any) -> Any:
 
 @kernel
 def _paint(mask: Any, x: int, y: int, cover: Any, value: int) -> None:
-    upper, lower = _clip(y, mask.shape[0], cover.shape[0])
-    left, right = _clip(x, mask.shape[1], cover.shape[1])
+    upper, lower = clip_span(y, mask.shape[0], cover.shape[0])
+    left, right = clip_span(x, mask.shape[1], cover.shape[1])
     painted = np.uint8(value)
     for i in range(upper, lower):
         row = mask[i, left:right]
@@ -90,37 +73,20 @@ def _paint(mask: Any, x: int, y: int, cover: Any, value: int) -> None:
             over[j] = painted if row[j] else before
 
 
-def count_overlap(mask: Mask, x: int, y: int, cover: Mask) -> tuple[int, int]:
-    """How many of a mask's pixels lie on the canvas, and how many of these are covered.
-
-    Args:
-        mask: (h, w) bool or uint8, non-zero where it is set.
-        x: column of the canvas where the mask's left column lies; may be negative.
-        y: row of the canvas where the mask's top row lies; may be negative.
-        cover: (H, W) bool or uint8, non-zero where the canvas is covered. Best C-contiguous.
-
-    Returns:
-        (inside, covered): pixels on the canvas, and those of them where `cover` is not 0.
-
-    Raises:
-        ArgumentError: an array is not two-dimensional bool or uint8, or `cover` is wider than
-            `WIDEST`.
-    """
-    shape, over = as_bytes("mask", mask), _as_canvas(cover)
-    inside, covered = _count_overlap(shape, index(x), index(y), over)
-    return int(inside), int(covered)
-
-
 def trim(
-    mask: Mask, x: int, y: int, cover: Mask
+    mask: Mask, x: int, y: int, cover: Mask, value: int = 0
 ) -> tuple[NDArray[np.bool_], tuple[int, int, int, int], int]:
     """A mask without its pixels that are covered or off the canvas, its box and its pixel count.
+
+    Covered is where the canvas does not hold `value`.
 
     Args:
         mask: (h, w) bool or uint8, non-zero where it is set; left as it is.
         x: column of the canvas where the mask's left column lies; may be negative.
         y: row of the canvas where the mask's top row lies; may be negative.
-        cover: (H, W) bool or uint8, non-zero where the canvas is covered. Best C-contiguous.
+        cover: (H, W) bool or uint8. Best C-contiguous.
+        value: what the canvas holds where the mask is visible: 0 to 255, or 0 or 1 where `cover`
+            is bool.
 
     Returns:
         (visible, (x0, y0, x1, y1), count): `visible` is (h, w) bool, still at (x, y); the box is
@@ -128,13 +94,14 @@ def trim(
         ``visible[y0 - y : y1 - y, x0 - x : x1 - x]`` at (x0, y0); (0, 0, 0, 0) where count is 0.
 
     Raises:
-        ArgumentError: an array is not two-dimensional bool or uint8, or `cover` is wider than
-            `WIDEST`.
+        ArgumentError: an array is not two-dimensional bool or uint8, `cover` is wider than
+            `WIDEST`, or `value` is out of range.
     """
-    shape, over = as_bytes("mask", mask), _as_canvas(cover)
+    shape, over = as_bytes("mask", mask), as_canvas(cover)
     x, y = index(x), index(y)
+    _check_value(value, cover)
     visible = np.zeros(shape.shape, np.uint8)
-    count, x0, y0, x1, y1 = _trim(shape, x, y, over, visible)
+    count, x0, y0, x1, y1 = _trim(shape, x, y, over, index(value), visible)
     box = (x0 + x, y0 + y, x1 + x, y1 + y) if count else (0, 0, 0, 0)
     return visible.view(np.bool_), box, int(count)
 
@@ -155,17 +122,22 @@ def paint(mask: Mask, x: int, y: int, cover: Mask, value: int = 1) -> None:
     """
     shape, over = as_bytes("mask", mask), as_bytes("cover", cover)
     check_writeable("cover", cover)
-    highest = 1 if cover.dtype == np.bool_ else 255
-    if not 0 <= index(value) <= highest:
-        raise ArgumentError(
-            f"value: must be 0 to {highest} where cover is {cover.dtype}, not {value}"
-        )
+    _check_value(value, cover)
     _paint(shape, index(x), index(y), over, index(value))
     if not cover.flags.c_contiguous:
         cover[...] = over.view(cover.dtype)
 
 
-def _as_canvas(cover: Mask) -> NDArray[np.uint8]:
+def _check_value(value: int, cover: Mask) -> None:
+    highest = 1 if cover.dtype == np.bool_ else 255
+    if not 0 <= index(value) <= highest:
+        raise ArgumentError(
+            f"value: must be 0 to {highest} where cover is {cover.dtype}, not {value}"
+        )
+
+
+def as_canvas(cover: Mask) -> NDArray[np.uint8]:
+    """A canvas as bytes, no wider than `WIDEST`."""
     over = as_bytes("cover", cover)
     if over.shape[1] > WIDEST:
         raise ArgumentError(f"cover: has {over.shape[1]} columns; the most is {WIDEST}")

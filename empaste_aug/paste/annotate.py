@@ -14,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.geometry import pixel_box
-from empaste_aug.kernels.visibility import count_overlap, paint, trim
+from empaste_aug.kernels.mask_stack import (
+    count_hidden,
+    count_inside,
+    count_uncovered,
+)
+from empaste_aug.kernels.visibility import paint, trim
+from empaste_aug.paste.originals import pack_originals
 from empaste_aug.paste.render import Patch
-from empaste_aug.types import ArgumentError, Drop, Instance, Scene, tight_box
+from empaste_aug.types import ArgumentError, Box, Drop, Instance, Scene, tight_box
 
 MAX_PASTES = 254
 """The map of owners holds a byte a pixel."""
@@ -33,6 +39,7 @@ class Layers:
         patches: every patch that was accepted, in paste order.
         rendered: whether each of them is visible enough to be rendered; later pastes can change it.
         owner: (H, W) uint8: 1 + the position of the topmost rendered patch, 0 where there is none.
+        below: the originals' masks, packed.
     """
 
     def __init__(self, scene: Scene, *, min_visible: float) -> None:
@@ -42,7 +49,15 @@ class Layers:
         self.patches: list[Patch] = []
         self.rendered: list[bool] = []
         self.owner = np.zeros((self._height, self._width), dtype=np.uint8)
-        self._originals = [_Original(instance, self.owner) for instance in scene.instances]
+        self.below = pack_originals(scene)
+        counts = count_inside(*self.below, self._height, self._width)
+        self._pixels = counts[:, 1]
+        # A mask that sticks out of the image is cut to it even if no paste touches it, and one
+        # whose box has no extent gets its tight box.
+        has_extent = np.array([_has_extent(i.bbox) for i in scene.instances], dtype=bool)
+        self._needs_trim = (counts[:, 1] < counts[:, 0]) | ~has_extent
+        self._is_crowd = np.array([i.crowd for i in scene.instances], dtype=bool)
+        self._remaining = self._pixels
 
     def push(self, patch: Patch) -> str | None:
         """Lay a patch on top, unless that breaks the contract.
@@ -55,44 +70,56 @@ class Layers:
             raise ArgumentError(f"count: at most {MAX_PASTES} pastes in one image")
         if patch.full_area == 0:
             return "too_small"
-        shown = int(np.count_nonzero(patch.mask))
-        if shown == 0 or shown < self._min_visible * patch.full_area:
+        hidden, lost = count_hidden(patch.mask, patch.x, patch.y, self.owner, *self.below)
+        shown = int(hidden.sum())
+        if not self._is_enough(shown, patch):
             return "occluded"
-        image_window, patch_window = patch.window(self._height, self._width)
-        mask = patch.mask[patch_window]
-        under = self.owner[image_window]
-        hidden = np.bincount(under[mask], minlength=len(self.patches) + 1)[1:]
-        visible = [have - int(lost) for have, lost in zip(self._visible, hidden, strict=True)]
+        if shown == hidden[0] and not lost.any():  # it lies on nothing
+            self._accept(patch, shown)
+            return None
+        visible = [have - int(taken) for have, taken in zip(self._visible, hidden[1:])]  # noqa: B905
         if all(
             self._is_enough(count, other)
             for count, other, drawn in zip(visible, self.patches, self.rendered, strict=True)
             if drawn
         ):
-            rendered = self.rendered.copy()
-            newly_covered = mask & (under == 0)
-            lost = [
-                original.count(newly_covered, image_window[1].start, image_window[0].start)
-                for original in self._originals
-            ]
-            remaining = [o.visible - n for o, n in zip(self._originals, lost, strict=True)]
-            owner = None
+            rendered, owner = self.rendered.copy(), None
+            remaining = self._remaining - lost
         else:
             owner, visible, rendered = self._sweep([*self.patches, patch])
             visible.pop()
             rendered.pop()
-            remaining = [original.uncovered(owner) for original in self._originals]
-        if any(self._is_remnant(n, o) for n, o in zip(remaining, self._originals, strict=True)):
+            remaining = count_uncovered(*self.below, owner)
+        if self._leaves_remnant(remaining):
             return "remnant"
+        self.rendered, self._visible, self._remaining = rendered, visible, remaining
+        self._accept(patch, shown, owner)
+        return None
+
+    def _accept(self, patch: Patch, shown: int, owner: NDArray[np.uint8] | None = None) -> None:
+        """Take a patch of which so many pixels show; `owner` is the new map, where it is known."""
         self.patches.append(patch)
-        self.rendered = [*rendered, True]
-        self._visible = [*visible, shown]
-        for original, count in zip(self._originals, remaining, strict=True):
-            original.visible = count
+        self.rendered.append(True)
+        self._visible.append(shown)
         if owner is None:
             paint(patch.mask, patch.x, patch.y, self.owner, len(self.patches))
         else:
             self.owner = owner
-        return None
+
+    def push_all(self, patches: Sequence[Patch]) -> bool:
+        """Lay these on the bare originals at once, if every one of them can then be rendered.
+
+        `push` judges each patch by what lies below it at its turn. A record names what was left in
+        the end, where a patch may lie that was accepted only because of one that is gone.
+        Returns False, with nothing changed, where the contract would not hold.
+        """
+        owner, visible, rendered = self._sweep(patches)
+        remaining = count_uncovered(*self.below, owner)
+        if not all(rendered) or self._leaves_remnant(remaining):
+            return False
+        self.patches, self.rendered, self._visible = list(patches), rendered, visible
+        self._remaining, self.owner = remaining, owner
+        return True
 
     def instances(self, scene: Scene, categories: NDArray[np.int64]) -> list[Instance]:
         """The annotations: originals first, then the rendered pastes in paste order.
@@ -102,8 +129,9 @@ class Layers:
             categories: the scene's category id of each of the bank's classes.
         """
         annotated = []
-        for instance, original in zip(scene.instances, self._originals, strict=True):
-            if original.visible == original.pixels > 0 and not original.sticks_out:
+        whole = (self._remaining == self._pixels) & (self._pixels > 0) & ~self._needs_trim
+        for instance, is_whole in zip(scene.instances, whole, strict=True):
+            if is_whole:
                 kept: Instance | None = instance
             elif instance.mask is None:
                 kept = _shrink_box(instance, self.owner)
@@ -114,13 +142,13 @@ class Layers:
         for position, patch in enumerate(self.patches):
             if not self.rendered[position]:
                 continue
-            image_window, patch_window = patch.window(self._height, self._width)
-            mask = patch.mask[patch_window] & (self.owner[image_window] == position + 1)
+            mask, box, _ = _crop_visible(patch.mask, patch.x, patch.y, self.owner, position + 1)
             annotated.append(
-                Instance.from_mask(
-                    int(categories[patch.category_id]),
-                    mask,
-                    (image_window[1].start, image_window[0].start),
+                Instance(
+                    category_id=int(categories[patch.category_id]),
+                    bbox=_as_floats(box),
+                    mask=mask,
+                    mask_offset=box[:2],
                     cutout_id=patch.placement.cutout_id,
                 )
             )
@@ -129,21 +157,18 @@ class Layers:
     def dropped(self) -> tuple[Drop, ...]:
         """The originals that `instances` leaves out."""
         return tuple(
-            Drop(position, "hidden" if original.pixels else "empty")
-            for position, original in enumerate(self._originals)
-            if original.visible == 0
+            Drop(int(position), "hidden" if self._pixels[position] else "empty")
+            for position in np.flatnonzero(self._remaining == 0)
         )
 
     def _is_enough(self, visible: int, patch: Patch) -> bool:
-        return visible > 0 and visible >= self._min_visible * patch.full_area
+        return visible > 0 and visible / patch.full_area >= self._min_visible
 
-    def _is_remnant(self, visible: int, original: _Original) -> bool:
-        """Too little is left, and it is a paste that took it. Crowd regions are only trimmed."""
-        return (
-            not original.crowd
-            and 0 < visible < original.pixels
-            and visible < self._min_visible * original.pixels
-        )
+    def _leaves_remnant(self, remaining: NDArray[np.int64]) -> bool:
+        """Of an original, too little is left by a paste. Crowd regions are only trimmed."""
+        touched = (remaining > 0) & (remaining < self._pixels) & ~self._is_crowd
+        shares = remaining[touched] / self._pixels[touched]
+        return bool((shares < self._min_visible).any())
 
     def _sweep(self, patches: Sequence[Patch]) -> tuple[NDArray[np.uint8], list[int], list[bool]]:
         """Owners, visible pixels and rendered flags, decided from the last patch backwards."""
@@ -158,55 +183,30 @@ class Layers:
         return owner, visible, rendered
 
 
-class _Original:
-    """How many pixels of an original lie in the image, and how many no paste covers.
+def _has_extent(box: Box) -> bool:
+    return box[0] < box[2] and box[1] < box[3]
 
-    A mask that sticks out of the image is cut to it, even if no paste touches it.
-    """
 
-    __slots__ = ("crowd", "mask", "pixels", "sticks_out", "visible", "x", "y")
+def _crop_visible(
+    mask: NDArray[np.bool_], x: int, y: int, owner: NDArray[np.uint8], value: int
+) -> tuple[NDArray[np.bool_], tuple[int, int, int, int], int]:
+    """The pixels of a mask that `value` owns, cropped to their tight box; the box, their count."""
+    visible, box, count = trim(mask, x, y, owner, value)
+    x0, y0, x1, y1 = box
+    return np.ascontiguousarray(visible[y0 - y : y1 - y, x0 - x : x1 - x]), box, count
 
-    def __init__(self, instance: Instance, owner: NDArray[np.uint8]) -> None:
-        self.crowd = instance.crowd
-        self.sticks_out = False
-        if instance.mask is None:
-            self.x, self.y, x1, y1 = pixel_box(instance.bbox, *owner.shape)
-            self.mask = np.ones((y1 - self.y, x1 - self.x), dtype=bool)
-            self.pixels = self.mask.size
-        else:
-            self.mask = instance.mask
-            self.x, self.y = instance.mask_offset
-            self.pixels = count_overlap(self.mask, self.x, self.y, owner)[0]
-            self.sticks_out = self.pixels < int(np.count_nonzero(self.mask))
-        self.visible = self.pixels
 
-    def count(self, cover: NDArray[np.bool_], x: int, y: int) -> int:
-        """How many of its pixels lie under `cover`, a map whose top-left pixel is at (x, y)."""
-        left, top = self.x - x, self.y - y
-        (h, w), (height, width) = self.mask.shape, cover.shape
-        if left >= width or top >= height or left + w <= 0 or top + h <= 0:
-            return 0  # most originals are not near the paste
-        return count_overlap(self.mask, left, top, cover)[1]
-
-    def uncovered(self, owner: NDArray[np.uint8]) -> int:
-        """How many of its pixels nobody owns."""
-        inside, covered = count_overlap(self.mask, self.x, self.y, owner)
-        return inside - covered
+def _as_floats(box: tuple[int, int, int, int]) -> Box:
+    return float(box[0]), float(box[1]), float(box[2]), float(box[3])
 
 
 def _trim_mask(instance: Instance, owner: NDArray[np.uint8]) -> Instance | None:
     """The instance without its covered pixels; None where all are covered."""
     assert instance.mask is not None
-    x, y = instance.mask_offset
-    visible, (x0, y0, x1, y1), count = trim(instance.mask, x, y, owner)
+    mask, box, count = _crop_visible(instance.mask, *instance.mask_offset, owner, 0)
     if count == 0:
         return None
-    return replace(
-        instance,
-        bbox=(float(x0), float(y0), float(x1), float(y1)),
-        mask=np.ascontiguousarray(visible[y0 - y : y1 - y, x0 - x : x1 - x]),
-        mask_offset=(x0, y0),
-    )
+    return replace(instance, bbox=_as_floats(box), mask=mask, mask_offset=box[:2])
 
 
 def _shrink_box(instance: Instance, owner: NDArray[np.uint8]) -> Instance | None:
@@ -228,10 +228,10 @@ def _hide_keypoints(instance: Instance, owner: NDArray[np.uint8]) -> Instance:
     if instance.keypoints is None:
         return instance
     height, width = owner.shape
-    x, y = (np.floor(instance.keypoints[:, i] + 0.5).astype(np.int64) for i in (0, 1))
+    x, y = (np.floor(instance.keypoints[:, i] + 0.5) for i in (0, 1))
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     covered = np.zeros(len(x), dtype=bool)
-    covered[inside] = owner[y[inside], x[inside]] != 0
+    covered[inside] = owner[y[inside].astype(np.intp), x[inside].astype(np.intp)] != 0
     hidden = covered & (instance.keypoints[:, 2] == 2)
     if not hidden.any():
         return instance

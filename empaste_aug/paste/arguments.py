@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from empaste_aug.paste.annotate import MAX_PASTES
+from empaste_aug.paste.blending import BLENDS, parse_blend
 from empaste_aug.paste.place import PLACEMENTS, PlacementConfig
-from empaste_aug.paste.render import BLENDS
 from empaste_aug.types import ArgumentError, Instance, Scene
 
-Blend = Literal["gaussian", "none"] | Mapping[str, float]
+Blend = str | Mapping[str, float]
 
 
 def placement_config(
@@ -76,7 +76,7 @@ def check_generator(rng: Any) -> None:
 
 
 def check_scene(scene: Scene) -> None:
-    """ArgumentError where the image, `valid` or an instance is not what `types` says."""
+    """ArgumentError where the image, a map or an instance is not what `types` says."""
     image = scene.image
     if not isinstance(image, np.ndarray):
         raise ArgumentError(f"scene.image: {type(image).__name__}; expected a numpy array")
@@ -91,8 +91,23 @@ def check_scene(scene: Scene) -> None:
         raise ArgumentError(
             f"scene.valid: shape {valid.shape}, {valid.dtype}; expected {image.shape[:2]} bool"
         )
+    for name, values in (("semantic", scene.semantic), ("panoptic", scene.panoptic)):
+        if values is not None and (
+            values.shape != image.shape[:2] or not np.issubdtype(values.dtype, np.integer)
+        ):
+            raise ArgumentError(
+                f"scene.{name}: shape {values.shape}, {values.dtype}; expected {image.shape[:2]} "
+                "integers"
+            )
     for position, instance in enumerate(scene.instances):
         _check_instance(f"scene.instances[{position}]", instance)
+
+
+def check_resize(resize: float) -> float:
+    """A positive, finite factor."""
+    if not (_is_number(resize) and 0 < resize < math.inf):
+        raise ArgumentError(f"resize: {resize!r} is not a positive number")
+    return float(resize)
 
 
 def _check_instance(where: str, instance: Instance) -> None:
@@ -117,13 +132,14 @@ def _scale_range(scale: tuple[float, float]) -> tuple[float, float]:
 
 
 def _blend_weights(blend: Blend) -> dict[str, float]:
-    """Blending mode -> probability."""
+    """Blending -> probability."""
     if not isinstance(blend, (str, Mapping)):
         raise ArgumentError(f"blend: {blend!r} is neither one of {BLENDS} nor their weights")
     weights = {blend: 1.0} if isinstance(blend, str) else dict(blend)
     for mode, weight in weights.items():
-        if mode not in BLENDS:
-            raise ArgumentError(f"blend: {mode!r} is none of {BLENDS}")
+        if not isinstance(mode, str):
+            raise ArgumentError(f"blend: {mode!r} is not a string")
+        parse_blend(mode)
         if not (_is_number(weight) and 0 <= weight < math.inf):
             raise ArgumentError(f"blend: the weight of {mode!r} is {weight!r}, not >= 0")
     total = sum(weights.values())

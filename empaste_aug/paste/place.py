@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.geometry import pixel_box
 from empaste_aug.kernels.circle import column_distances, search_circle, update_column_distances
+from empaste_aug.kernels.mask_stack import paint_stack
 from empaste_aug.kernels.visibility import paint
+from empaste_aug.paste.originals import PackedMasks, pack_originals
 from empaste_aug.types import Circle, Placement, Scene
 
 PLACEMENTS = ("random", "space_maximize")
@@ -28,7 +29,7 @@ class PlacementConfig:
         max_angle: rotations are uniform in [-max_angle, max_angle] degrees.
         max_scale: the most that Space-Maximize may enlarge a cut-out; None: no limit (the paper).
         flip: the probability of mirroring left to right.
-        blend: blending mode -> probability.
+        blend: blending -> probability.
     """
 
     placement: str
@@ -38,16 +39,28 @@ class PlacementConfig:
     flip: float
     blend: Mapping[str, float]
 
+    def resized(self, factor: float) -> PlacementConfig:
+        """The same ranges for a photo that was resized by this factor."""
+        if factor == 1.0:
+            return self
+        low, high = self.scale
+        largest = None if self.max_scale is None else self.max_scale * factor
+        return replace(self, scale=(low * factor, high * factor), max_scale=largest)
+
 
 class FreeSpace:
     """What Space-Maximize may still paste on.
+
+    Args:
+        scene: the originals.
+        below: their masks, packed, where the caller has them already.
 
     Attributes:
         occupied: (H, W) uint8, not 0 at originals, padding and pastes.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self.occupied = obstacle_map(scene)
+    def __init__(self, scene: Scene, below: PackedMasks | None = None) -> None:
+        self.occupied = obstacle_map(scene, below)
         self._distances: NDArray[np.signedinteger] | None = None
 
     def largest_circle(self, *, tie_order: int) -> tuple[int, int, float]:
@@ -127,21 +140,16 @@ class Placer:
         return x + float(dx), y + float(dy)
 
 
-def obstacle_map(scene: Scene) -> NDArray[np.uint8]:
+def obstacle_map(scene: Scene, below: PackedMasks | None = None) -> NDArray[np.uint8]:
     """(H, W) uint8, 1 where Space-Maximize may not paste.
 
-    Masks of the originals, whole boxes of box-only ones, crowd regions, and padding.
+    Masks of the originals, whole boxes of box-only ones, crowd regions, and padding. `below` is
+    what `pack_originals` gives for the scene.
     """
-    height, width = scene.height, scene.width
-    occupied = np.zeros((height, width), dtype=np.uint8)
+    occupied = np.zeros((scene.height, scene.width), dtype=np.uint8)
     if scene.valid is not None:
-        occupied[~scene.valid] = 1
-    for instance in scene.instances:
-        if instance.mask is None:
-            x0, y0, x1, y1 = pixel_box(instance.bbox, height, width)
-            occupied[y0:y1, x0:x1] = 1
-        else:
-            paint(instance.mask, *instance.mask_offset, occupied)
+        np.logical_not(scene.valid, out=occupied.view(np.bool_))
+    paint_stack(*(pack_originals(scene) if below is None else below), occupied)
     return occupied
 
 

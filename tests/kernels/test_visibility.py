@@ -17,19 +17,17 @@ masks = arrays(np.bool_, st.tuples(side, side), elements=st.booleans())
 
 
 def check_all(mask: np.ndarray, x: int, y: int, cover: np.ndarray) -> None:
-    """All three kernels on one mask and one map."""
+    """Both kernels on one mask and one map."""
     height, width = cover.shape
     full = reference.widen(mask, x, y, height, width)
-    covered = full & (cover != 0)
-    assert visibility.count_overlap(mask, x, y, cover) == (full.sum(), covered.sum())
-
-    visible, box, count = visibility.trim(mask, x, y, cover)
-    wanted = full & (cover == 0)
-    assert visible.dtype == np.bool_
-    assert visible.shape == mask.shape
-    np.testing.assert_array_equal(reference.widen(visible, x, y, height, width), wanted)
-    assert visible.sum() == wanted.sum() == count  # none is left off the canvas
-    assert box == reference.box_of(wanted)
+    for value in (0, int(cover.max(initial=0))):
+        visible, box, count = visibility.trim(mask, x, y, cover, value)
+        wanted = full & (cover == value)
+        assert visible.dtype == np.bool_
+        assert visible.shape == mask.shape
+        np.testing.assert_array_equal(reference.widen(visible, x, y, height, width), wanted)
+        assert visible.sum() == wanted.sum() == count  # none is left off the canvas
+        assert box == reference.box_of(wanted)
 
     painted = cover.copy()
     visibility.paint(mask, x, y, painted)
@@ -57,6 +55,18 @@ def test_every_tiny_mask_and_cover() -> None:
             check_all(mask, x, y, tiny[0b010110])
 
 
+def test_trim_to_each_owner_of_a_canvas(rng: np.random.Generator) -> None:
+    """What every owner has of a mask, put together, is what of it lies on the canvas."""
+    owner = rng.integers(0, 256, (30, 40), dtype=np.uint8)
+    mask = rng.random((50, 25)) < 0.8
+    full = reference.widen(mask, 20, -4, 30, 40)
+    for value in range(256):
+        visible, box, count = visibility.trim(mask, 20, -4, owner, value)
+        wanted = full & (owner == value)
+        np.testing.assert_array_equal(reference.widen(visible, 20, -4, 30, 40), wanted)
+        assert (box, count) == (reference.box_of(wanted), wanted.sum())
+
+
 def test_larger_masks(rng: np.random.Generator) -> None:
     for _ in range(60):
         h, w, height, width = (int(v) for v in rng.integers(1, 61, 4))
@@ -68,7 +78,6 @@ def test_larger_masks(rng: np.random.Generator) -> None:
 def test_rows_longer_than_a_byte_counts(rng: np.random.Generator) -> None:
     mask, cover = np.ones((3, 65_535), bool), np.zeros((3, 65_535), bool)
     cover[1, 100:] = True
-    assert visibility.count_overlap(mask, 0, 0, cover) == (3 * 65_535, 65_435)
     visible, box, count = visibility.trim(mask, 0, 0, cover)
     assert (box, count) == ((0, 0, 65_535, 3), 2 * 65_535 + 100)
     np.testing.assert_array_equal(visible, ~cover)
@@ -111,22 +120,22 @@ def test_paint_values_and_layouts(rng: np.random.Generator) -> None:
 
 def test_wrong_arguments_are_named() -> None:
     mask, cover = np.ones((3, 3), bool), np.zeros((5, 5), bool)
-    for function in (visibility.count_overlap, visibility.trim, visibility.paint):
+    for function in (visibility.trim, visibility.paint):
         with pytest.raises(ArgumentError, match="mask: must be"):
             function(mask.astype(float), 0, 0, cover)
         with pytest.raises(ArgumentError, match="cover: must be"):
             function(mask, 0, 0, cover.astype(np.int32))
         with pytest.raises(TypeError):
             function(mask, 0.5, 0, cover)
-    wide = np.zeros((1, 65_536), bool)
-    for function in (visibility.count_overlap, visibility.trim):
-        with pytest.raises(ArgumentError, match="cover: has 65536 columns"):
-            function(mask, 0, 0, wide)
+    with pytest.raises(ArgumentError, match="cover: has 65536 columns"):
+        visibility.trim(mask, 0, 0, np.zeros((1, 65_536), bool))
     with pytest.raises(ArgumentError, match="value: must be 0 to 1"):
         visibility.paint(mask, 0, 0, cover, 2)
     for value in (-1, 256):
         with pytest.raises(ArgumentError, match="value: must be 0 to 255"):
             visibility.paint(mask, 0, 0, cover.view(np.uint8), value)
+        with pytest.raises(ArgumentError, match="value: must be 0 to 255"):
+            visibility.trim(mask, 0, 0, cover.view(np.uint8), value)
     cover.flags.writeable = False
     with pytest.raises(ArgumentError, match="cover: is read-only"):
         visibility.paint(mask, 0, 0, cover)

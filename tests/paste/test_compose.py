@@ -226,3 +226,12 @@ def test_what_was_skipped_is_recorded_in_the_order_it_was_drawn(small_bank) -> N
 def test_a_missing_bank_is_an_error(tmp_path) -> None:
     with pytest.raises(BankError, match="nowhere"):
         EMPaste(tmp_path / "nowhere")
+
+
+def test_render_refuses_a_mixture_of_trimmed_and_untrimmed(small_bank) -> None:
+    placements = [
+        Placement(0, (20.0, 20.0), 1.0),
+        Placement(1, (40.0, 20.0), 1.0, trim_to_free=True),
+    ]
+    with pytest.raises(ArgumentError, match="placements: trim_to_free"):
+        EMPaste(small_bank).render(Scene(np.zeros((60, 60, 3), np.uint8)), placements)

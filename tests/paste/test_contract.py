@@ -1,181 +1,186 @@
-"""The label contract against brute force on full-size masks, on random scenes."""
+"""The label contract against brute force on full-size masks, on 2,000 random scenes and more."""
 
 from __future__ import annotations
 
+from collections import Counter
+
+import contract
 import numpy as np
 import pytest
 import reference
+from contract import Case, Paste, Thing
 
-from empaste_aug import EMPaste, Instance, Placement, Scene
-from empaste_aug.paste.render import make_patch
+from empaste_aug.paste.compose import ATTEMPTS
+from empaste_aug.paste.place import Placer
 
-
-def random_blob(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """(height, width) bool: one to three rectangles, sometimes with a hole; never empty."""
-    mask = np.zeros((height, width), dtype=bool)
-    for _ in range(int(rng.integers(1, 4))):
-        x0, y0 = int(rng.integers(0, width)), int(rng.integers(0, height))
-        w, h = int(rng.integers(1, width + 1)), int(rng.integers(1, height + 1))
-        mask[y0 : y0 + h, x0 : x0 + w] = True
-    if rng.random() < 0.3:
-        y, x = np.argwhere(mask)[rng.integers(mask.sum())]
-        mask[y, x] = mask.sum() == 1
-    return mask
+SCENES = 500
+"""For each `min_visible`."""
 
 
-def random_scene(rng: np.random.Generator) -> tuple[Scene, list[reference.PlainObject]]:
-    height, width = (int(v) for v in rng.integers(1, 70, size=2))
-    instances, plain = [], []
-    for number in range(int(rng.integers(0, 7))):
-        crowd = bool(rng.random() < 0.2)
-        if rng.random() < 0.3:
-            x = np.sort(rng.uniform(0, width, size=2))
-            y = np.sort(rng.uniform(0, height, size=2))
-            if rng.random() < 0.5:
-                x, y = np.floor(x) + np.arange(2), np.floor(y) + np.arange(2)
-            box = (float(x[0]), float(y[0]), float(min(x[1], width)), float(min(y[1], height)))
-            mask = np.zeros((height, width), dtype=bool)
-            mask[int(box[1]) : int(np.ceil(box[3])), int(box[0]) : int(np.ceil(box[2]))] = True
-            instance = Instance(number, box, crowd=crowd, source_index=number)
-        else:
-            mask = random_blob(rng, height, width)
-            instance = Instance.from_mask(number, mask, crowd=crowd, source_index=number)
-        if rng.random() < 0.5:
-            points = rng.uniform(-2, max(height, width) + 2, size=(5, 2))
-            instance.keypoints = np.column_stack((points, rng.integers(0, 3, size=5)))
-        instances.append(instance)
-        plain.append(reference.PlainObject(mask, crowd))
-    valid = None
-    if rng.random() < 0.3:
-        valid = np.ones((height, width), dtype=bool)
-        valid[int(rng.integers(1, height + 1)) :] = False
-    image = rng.integers(0, 256, size=(height, width, 3), dtype=np.uint8)
-    return Scene(image, instances, valid=valid), plain
-
-
-def random_placements(rng: np.random.Generator, scene: Scene, rows: int) -> list[Placement]:
-    trim = bool(rng.random() < 0.3)
-    return [
-        Placement(
-            cutout_id=int(rng.integers(rows)),
-            center=(
-                float(rng.uniform(-9, scene.width + 9)),
-                float(rng.uniform(-9, scene.height + 9)),
-            ),
-            scale=float(np.exp(rng.uniform(-3.5, 1.2))),
-            angle=float(rng.uniform(-180, 180)),
-            flip=bool(rng.random() < 0.5),
-            blend=str(rng.choice(["gaussian", "none"])),
-            trim_to_free=trim,
-        )
-        for _ in range(int(rng.integers(0, 9)))
-    ]
-
-
-def check_scene(paste: EMPaste, scene: Scene, plain, placements) -> dict[str, int]:
-    """Render and compare with the oracle, exactly; counts what happened."""
-    height, width = scene.height, scene.width
-    before = scene.image.copy()
-    result = paste.render(scene, placements)
-    assert np.array_equal(scene.image, before), "the input image was changed"
-    valid = np.ones((height, width), dtype=bool) if scene.valid is None else scene.valid
-    pastes = []
-    for placement in placements:
-        patch = make_patch(paste.bank[placement.cutout_id], placement, height=height, width=width)
-        mask = np.zeros((height, width), dtype=bool)
-        image_window, patch_window = patch.window(height, width)
-        mask[image_window] = patch.shape[patch_window]
-        pastes.append(reference.PlainPaste(mask, patch.full_area, placement.trim_to_free))
-    expected = reference.label_contract(plain, pastes, valid=valid, min_visible=paste.min_visible)
-    cover = np.zeros((height, width), dtype=bool)
-    for mask in expected.pastes.values():
-        cover |= mask
-
-    originals = [i for i in result.instances if i.cutout_id is None]
-    pasted = [i for i in result.instances if i.cutout_id is not None]
-    assert result.instances == originals + pasted, "originals come first"
-    kept = [n for n, mask in enumerate(expected.originals) if mask.any()]
-    assert [o.source_index for o in originals] == kept
-    assert sorted(d.position for d in result.record.dropped) == sorted(
-        set(range(len(plain))) - set(kept)
+def random_thing(rng: np.random.Generator, height: int, width: int) -> Thing:
+    kind = str(
+        rng.choice(["rect", "frame", "comb", "none", "box"], p=[0.35, 0.15, 0.2, 0.02, 0.28])
     )
-    for instance in originals:
-        number = instance.source_index
-        source = scene.instances[number]
-        visible = expected.originals[number]
-        assert instance.crowd == source.crowd
-        touched = not np.array_equal(visible, plain[number].mask)
-        if source.mask is None:
-            assert instance.mask is None
-            box = reference.shrunk_box(source.bbox, visible) if touched else source.bbox
-            assert instance.bbox == box
-        else:
-            assert np.array_equal(instance.full_mask(height, width), visible)
-            rows, columns = np.nonzero(visible)
-            assert instance.bbox == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        if source.keypoints is not None:
-            for (x, y, v), (x_, y_, v_) in zip(source.keypoints, instance.keypoints, strict=True):
-                column, row = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
-                inside = 0 <= column < width and 0 <= row < height
-                hidden = inside and cover[row, column] and v == 2
-                assert (x_, y_, v_) == (x, y, 1 if hidden else v)
-        if not touched and source.keypoints is None:
-            assert instance is source
-    assert len(pasted) == len(expected.pastes) == len(result.record.placements)
-    for instance, (number, mask) in zip(pasted, expected.pastes.items(), strict=True):
-        assert result.record.placements[pasted.index(instance)] == placements[number]
-        assert instance.cutout_id == placements[number].cutout_id
-        assert np.array_equal(instance.full_mask(height, width), mask)
-        rows, columns = np.nonzero(mask)
-        assert instance.bbox == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        assert instance.mask.size == (instance.bbox[2] - instance.bbox[0]) * (
-            instance.bbox[3] - instance.bbox[1]
-        )
-    reasons = sorted((placements[n].cutout_id, r) for n, r in expected.reasons.items())
-    assert sorted((s.cutout_id, s.reason) for s in result.record.skipped) == reasons
-    again = paste.render(scene, result.record.placements)
-    if not result.record.dropped or not result.record.skipped:
-        assert np.array_equal(again.image, result.image), "placements do not give the same bytes"
-    assert len(again.instances) == len(result.instances)
-    counts = dict.fromkeys(("occluded", "remnant", "too_small"), 0)
-    for reason in expected.reasons.values():
-        counts[reason] += 1
-    counts["pasted"] = len(pasted)
-    counts["hidden"] = len(result.record.dropped)
-    counts["box_shrunk"] = sum(
-        i.mask is None and i.bbox != scene.instances[i.source_index].bbox for i in originals
+    x = np.sort(rng.uniform(-0.2 * width, 1.2 * width, size=2))
+    y = np.sort(rng.uniform(-0.2 * height, 1.2 * height, size=2))
+    if rng.random() < 0.6:
+        x, y = np.clip(x, 0, width), np.clip(y, 0, height)
+    if kind != "box" or rng.random() < 0.5:
+        x, y = np.round(x), np.round(y)
+    keypoints = None
+    if rng.random() < 0.5:
+        points = rng.integers(-4, 2 * max(height, width) + 4, size=(5, 2)) / 2
+        keypoints = tuple((*p, v) for p, v in zip(points, rng.integers(0, 3, 5), strict=True))
+    box = (float(x[0]), float(y[0]), float(x[1]), float(y[1]))
+    return Thing(kind, box, crowd=bool(rng.random() < 0.2), keypoints=keypoints)
+
+
+def random_pastes(
+    rng: np.random.Generator, height: int, width: int, rows: int
+) -> tuple[Paste, ...]:
+    """Anywhere, or all round one corner, so that they hide one another."""
+    x, y = (-12, width + 3), (-12, height + 3)
+    if rng.random() < 0.4:
+        x, y = ((low, low + 6) for low in (int(rng.integers(*x)), int(rng.integers(*y))))
+    return tuple(random_paste(rng, x, y, rows) for _ in range(rng.integers(0, 9)))
+
+
+def random_paste(
+    rng: np.random.Generator, x: tuple[int, int], y: tuple[int, int], rows: int
+) -> Paste:
+    exact = rng.random() < 0.5
+    return Paste(
+        row=int(rng.integers(rows)),
+        x=int(rng.integers(*x)),
+        y=int(rng.integers(*y)),
+        turns=int(rng.integers(4)),
+        flip=bool(rng.random() < 0.5),
+        scale=1.0 if exact else float(np.exp(rng.uniform(-3.5, 1.2))),
+        angle=0.0 if exact else float(rng.uniform(-180, 180)),
+        blend=str(rng.choice(["gaussian", "none"])),
     )
-    return counts
 
 
-@pytest.mark.parametrize("min_visible", [0.0, 0.1, 0.6])
-def test_random_scenes_agree_with_brute_force(small_bank, min_visible) -> None:
-    paste = EMPaste(small_bank, min_visible=min_visible)
-    totals: dict[str, int] = {}
-    for seed in range(150):
-        rng = np.random.default_rng(seed)
-        scene, plain = random_scene(rng)
-        placements = random_placements(rng, scene, len(small_bank))
-        for name, count in check_scene(paste, scene, plain, placements).items():
-            totals[name] = totals.get(name, 0) + count
-    wanted = {"pasted", "occluded", "too_small", "box_shrunk"}
+def random_case(rng: np.random.Generator, min_visible: float, rows: int) -> Case:
+    height, width = (int(v) for v in rng.integers(1, 41, size=2))
+    return Case(
+        height,
+        width,
+        tuple(random_thing(rng, height, width) for _ in range(rng.integers(0, 7))),
+        random_pastes(rng, height, width, rows),
+        min_visible=min_visible,
+        valid_rows=int(rng.integers(0, height + 1)) if rng.random() < 0.2 else None,
+        trim=bool(rng.random() < 0.25),
+        maps=bool(rng.random() < 0.5),
+        readonly=bool(rng.random() < 0.2),
+    )
+
+
+@pytest.mark.parametrize("min_visible", [0.0, 0.1, 0.6, 1.0])
+def test_random_scenes_agree_with_brute_force(tiny_paste, min_visible) -> None:
+    paste = tiny_paste(min_visible=min_visible)
+    seen: Counter[str] = Counter()
+    for seed in range(SCENES):
+        case = random_case(np.random.default_rng(seed), min_visible, len(paste.bank))
+        try:
+            result, labels = contract.check_case(paste, case)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {case}") from error
+        seen.update(labels.reasons.values())
+        seen.update(drop.reason for drop in result.record.dropped)
+        seen["pasted"] += len(labels.pastes)
+        seen["box moved"] += sum(
+            i.mask is None and i.bbox != case.things[i.source_index].box for i in result.instances
+        )
+    wanted = {"pasted", "occluded", "too_small", "empty"}
+    wanted |= {"box moved"} if min_visible < 1.0 else set()
     wanted |= {"remnant"} if min_visible else set()
     wanted |= {"hidden"} if min_visible < 0.5 else set()
-    missed = [name for name in wanted if not totals[name]]
-    assert not missed, f"the scenes never show {missed}: {totals}"
+    assert wanted <= set(+seen), f"the scenes never show {wanted - set(+seen)}"
 
 
-def test_a_dropped_paste_comes_back_when_what_hid_it_is_hidden(small_bank) -> None:
-    """a, b over a, c over b only at b's edge: decided from the last backwards, not in order."""
-    big = max(range(len(small_bank)), key=lambda i: small_bank.index["area"][i])
-    paste = EMPaste(small_bank, min_visible=0.5)
-    scene = Scene(np.zeros((200, 200, 3), dtype=np.uint8))
-    radius = float(small_bank.index["circle_radius"][big])
-    a = Placement(big, (100.0, 100.0), 1.0)
-    b = Placement(big, (100.0, 100.0 + 0.3 * radius), 1.0)
-    c = Placement(big, (100.0, 100.0 + 0.9 * radius), 1.0)
-    assert [s.reason for s in paste.render(scene, [a, b]).record.skipped] == ["occluded"]
-    result = paste.render(scene, [a, b, c])
-    assert [p.center for p in result.record.placements][-1] == c.center
-    oracle_scene = check_scene(paste, scene, [], [a, b, c])
-    assert oracle_scene["pasted"] == len(result.record.placements)
+def recorded_tries(monkeypatch) -> list:
+    """The placements that every Placer draws from now on, None where it finds no space."""
+    tries = []
+    draw = Placer.draw
+
+    def keep(self, cutout_id, circle, rng):
+        tries.append(draw(self, cutout_id, circle, rng))
+        return tries[-1]
+
+    monkeypatch.setattr(Placer, "draw", keep)
+    return tries
+
+
+@pytest.mark.parametrize("min_visible", [0.0, 0.1, 0.6, 1.0])
+@pytest.mark.parametrize("placement", ["random", "space_maximize"])
+def test_what_a_call_records_is_what_it_did(
+    tiny_paste, monkeypatch, placement, min_visible
+) -> None:
+    paste = tiny_paste(
+        placement=placement,
+        min_visible=min_visible,
+        count=(0, 9),
+        scale=(0.05, 2.0),
+        max_angle=180.0,
+        flip=0.5,
+        blend={"gaussian": 1, "none": 1},
+    )
+    tries = recorded_tries(monkeypatch)
+    seen: Counter[str] = Counter()
+    for seed in range(80):
+        case = random_case(np.random.default_rng([1, seed]), min_visible, len(paste.bank))
+        scene = case.scene()
+        tries.clear()
+        before = contract.snapshot(scene)
+        result = paste(scene, np.random.default_rng(seed), resize=(1.0, 0.4, 1.7)[seed % 3])
+        assert contract.snapshot(scene) == before
+        plain = contract.plain_objects(scene)
+        valid = np.ones((case.height, case.width), bool) if scene.valid is None else scene.valid
+        record = result.record
+        drawn = [t and contract.plain_paste(paste.bank, t, scene) for t in tries]
+        labels, used = reference.label_contract_of_tries(
+            plain,
+            drawn,
+            count=len(record.placements) + len(record.skipped),
+            valid=valid,
+            min_visible=min_visible,
+            most_tries=ATTEMPTS,
+        )
+        assert used == len(tries), f"seed {seed}"
+        contract.assert_labels(result, scene, plain, labels)
+        assert [skip.reason for skip in record.skipped] == list(labels.reasons.values())
+        assert set(record.placements) <= set(tries)
+        contract.assert_same_scene(paste.render(scene, record.placements), result)
+        seen["tried again"] += used - len(record.placements) - len(record.skipped)
+        seen.update(labels.reasons.values())
+        seen["pasted"] += len(labels.pastes)
+        if placement == "space_maximize":
+            check_circles(paste.bank, scene, plain, valid, labels, tries)
+    wanted = {"pasted"} | ({"no_space"} if placement == "space_maximize" else {"occluded"})
+    wanted |= {"tried again"} if placement == "random" and min_visible else set()
+    assert wanted <= set(+seen), f"the scenes never show {wanted - set(+seen)}"
+
+
+def check_circles(bank, scene, plain, valid, labels, tries) -> None:
+    """Every circle is the largest that was free at its turn; nothing that was there is covered."""
+    obstacles = ~valid
+    for thing in plain:
+        obstacles = obstacles | thing.mask
+    assert not (labels.cover & obstacles).any()
+    for thing, left in zip(plain, labels.originals, strict=True):
+        np.testing.assert_array_equal(left, thing.mask)
+    shown = list(labels.pastes.values())
+    assert sum(int(seen.sum()) for seen in shown) == labels.cover.sum(), "pastes overlap"
+    for number, placement in enumerate(tries):
+        distance = reference.free_distance(obstacles)
+        if placement is None:
+            assert distance.max(initial=0.0) == 0.0
+            continue
+        x, y = (int(v) for v in placement.center)
+        radius = placement.scale * bank.circle(placement.cutout_id)[2]
+        assert placement.center == (x, y)
+        assert radius == pytest.approx(distance[y, x], rel=1e-12)
+        assert distance[y, x] == distance.max()
+        if number in labels.pastes:
+            obstacles = obstacles | labels.pastes[number]

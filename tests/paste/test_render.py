@@ -8,11 +8,20 @@ from conftest import ellipse_cutout
 
 from empaste_aug import ArgumentError, Cutout, Placement
 from empaste_aug.geometry import minimum_enclosing_circle
-from empaste_aug.paste.render import affine, make_patch, paint
+from empaste_aug.paste.blending import paint
+from empaste_aug.paste.render import make_patch
 
 
 def cutout(rgb: np.ndarray, alpha: np.ndarray) -> Cutout:
     return Cutout(rgb, alpha, category_id=1, row=4, circle=minimum_enclosing_circle(alpha >= 128))
+
+
+def affine(source: Cutout, placement: Placement) -> np.ndarray:
+    """(2, 3): from the crop's (x, y, 1) to the image. y points down, so a turn to the left is -."""
+    turn = np.deg2rad(-placement.angle)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    linear = placement.scale * rotation @ np.diag([-1 if placement.flip else 1, 1])
+    return np.column_stack((linear, placement.center - linear @ source.circle[:2]))
 
 
 def on_canvas(patch, height: int, width: int) -> np.ndarray:
@@ -57,10 +66,14 @@ def test_angles_turn_counter_clockwise_as_seen() -> None:
     alpha = np.zeros((21, 21), dtype=np.uint8)
     alpha[8:13, :] = 255  # a bar from left to right
     alpha[:8, 16:] = 255  # with a hook at its right end, upwards
-    source = cutout(np.zeros((21, 21, 3), dtype=np.uint8), alpha)
-    matrix = affine(source, Placement(0, (50.0, 50.0), 1.0, angle=90.0))
-    right_of_center = np.array([source.circle[0] + 10, source.circle[1], 1.0])
-    assert matrix @ right_of_center == pytest.approx([50, 40])  # now above it
+    rgb = np.zeros((21, 21, 3), dtype=np.uint8)
+    rgb[:, 16:] = 255
+    source = cutout(rgb, alpha)
+    patch = make_patch(source, Placement(0, (50.0, 50.0), 1.0, angle=90.0), height=100, width=100)
+    bright = patch.rgb[..., 0] == 255
+    end, rest = np.argwhere(patch.shape & bright), np.argwhere(patch.shape & ~bright)
+    assert end[:, 0].max() < rest[:, 0].min()  # the right end is now above the rest,
+    assert end[:, 1].min() < rest[:, 1].min()  # and its hook to the left
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -144,3 +157,56 @@ def test_the_feather_is_soft_and_stays_within_two_pixels(disk) -> None:
             reach |= np.roll(mask, (dy, dx), axis=(0, 1))
     assert (changed & ~mask).any()
     assert not (changed & ~reach).any()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3, -1])
+def test_quarter_turns_are_exact(rng, quarters, flip) -> None:
+    rgb = rng.integers(0, 256, size=(9, 13, 3), dtype=np.uint8)
+    alpha = rng.choice(np.array([0, 255], np.uint8), size=(9, 13))
+    alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1] = 255, 255, 255, 255
+    source = Cutout(rgb, alpha, category_id=0, circle=(6.0, 4.0, 9.0))
+    placement = Placement(0, (20.0, 20.0), 1.0, angle=90.0 * quarters, flip=flip, blend="none")
+    patch = make_patch(source, placement, height=40, width=40)
+    expected = np.rot90(rgb[:, ::-1] if flip else rgb, quarters)
+    mask = np.rot90(alpha[:, ::-1] if flip else alpha, quarters) == 255
+    h, w = mask.shape
+    place = np.s_[20 - h // 2 - patch.y :, 20 - w // 2 - patch.x :]
+    assert np.array_equal(patch.shape[place][:h, :w], mask)
+    assert np.array_equal(patch.rgb[place][:h, :w], expected)
+    assert patch.full_area == patch.shape.sum() == mask.sum()
+
+
+@pytest.mark.parametrize("scale", [0.45, 0.23, 0.1, 0.03])
+def test_reduced_cutouts_give_the_same_mask(small_bank, scale) -> None:
+    for row in range(len(small_bank)):
+        placement = Placement(row, (30.3, 29.8), scale, angle=33.0, flip=row % 2 == 0)
+        one = make_patch(small_bank[row], placement, height=60, width=60)
+        other = make_patch(small_bank.read(row, scale=scale), placement, height=60, width=60)
+        assert (one.x, one.y, one.full_area) == (other.x, other.y, other.full_area)
+        assert np.array_equal(one.mask, other.mask)
+        if one.mask.any():
+            difference = one.rgb[one.mask].astype(int) - other.rgb[one.mask]
+            assert np.abs(difference).mean() < 30
+        again = make_patch(small_bank.read(row, scale=scale), placement, height=60, width=60)
+        assert np.array_equal(again.rgb, other.rgb)
+
+
+def test_vanishing_scales_leave_nothing_at_all(disk) -> None:
+    for scale in (1e-3, 1e-9, 1e-200):
+        for center in ((5.0, 4.0), (disk.circle[0], disk.circle[1])):
+            assert make_patch(disk, Placement(0, center, scale), height=10, width=12).full_area == 0
+
+
+def test_images_of_one_pixel(disk) -> None:
+    patch = make_patch(disk, Placement(0, (0.0, 0.0), 2.0, angle=10.0), height=1, width=1)
+    assert patch.mask.sum() == 1
+    image = np.zeros((1, 1, 3), np.uint8)
+    paint(image, patch)
+    assert image.any()
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_scales_that_are_none(disk, scale) -> None:
+    with pytest.raises(ArgumentError, match="scale: must be above 0 and finite"):
+        make_patch(disk, Placement(0, (5.0, 4.0), scale), height=10, width=12)
