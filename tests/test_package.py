@@ -18,7 +18,7 @@ import empaste_aug.tools
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "empaste_aug"
 HEAVY = ("torch", "detectron2", "albumentations", "pyarrow")
-ONLINE = ("types.py", "geometry.py", "kernels", "bank", "paste", "adapters")
+ONLINE = ("types.py", "geometry.py", "kernels", "bank", "paste", "stream", "adapters")
 
 
 def run_python(code: str, folder: Path) -> str:
