@@ -38,7 +38,8 @@ def array_from_image(image: Any) -> NDArray[np.uint8]:
         raise ArgumentError(f"image: {image.dtype}; expected torch.uint8: paste before v2.ToDtype")
     if image.ndim != 3 or image.shape[0] != 3 or image.device.type != "cpu":
         raise ArgumentError(
-            f"image: shape {tuple(image.shape)} on {image.device}; expected (3, H, W) on the CPU"
+            f"image: shape {tuple(image.shape)} on {image.device}; expected RGB, (3, H, W), on the "
+            "CPU: decode greyscale and RGBA files with ImageReadMode.RGB"
         )
     array: NDArray[np.uint8] = image.permute(1, 2, 0).numpy()
     return array
@@ -53,33 +54,79 @@ def image_like(array: NDArray[np.uint8], image: Any) -> Any:
     return tv_tensors.wrap(tensor, like=image) if is_wrapped else tensor
 
 
+def empty_target(size: tuple[int, int]) -> tuple[Any, torch.Tensor, Any]:
+    """Boxes, labels and masks of no objects on an image of this (height, width)."""
+    return (
+        tv_tensors.BoundingBoxes(torch.zeros((0, 4)), format="XYXY", canvas_size=size),
+        torch.zeros(0, dtype=torch.int64),
+        tv_tensors.Mask(torch.zeros((0, *size), dtype=torch.uint8)),
+    )
+
+
 def check_boxes(where: str, boxes: Any, size: tuple[int, int]) -> None:
-    """ArgumentError unless they are (N, 4) bounding boxes on an image of this (height, width)."""
-    if not isinstance(boxes, tv_tensors.BoundingBoxes) or boxes.format.name not in FORMATS:
+    """ArgumentError unless they are (N, 4) boxes on an image of this (height, width).
+
+    Either `tv_tensors.BoundingBoxes` or a plain tensor, which is XYXY.
+    """
+    is_plain = isinstance(boxes, torch.Tensor) and not isinstance(boxes, tv_tensors.TVTensor)
+    if not is_plain and (
+        not isinstance(boxes, tv_tensors.BoundingBoxes) or boxes.format.name not in FORMATS
+    ):
         kind = getattr(boxes, "format", type(boxes).__name__)
         raise ArgumentError(
-            f"{where}: {kind}; expected tv_tensors.BoundingBoxes in one of the formats {FORMATS}"
+            f"{where}: {kind}; expected tv_tensors.BoundingBoxes in one of the formats {FORMATS}, "
+            "or a tensor, XYXY"
         )
-    if boxes.shape[1:] != (4,) or tuple(boxes.canvas_size) != size:
+    canvas_size = size if is_plain else tuple(boxes.canvas_size)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or canvas_size != size:
         raise ArgumentError(
-            f"{where}: shape {tuple(boxes.shape)}, canvas_size {tuple(boxes.canvas_size)}; "
+            f"{where}: shape {tuple(boxes.shape)}, canvas_size {canvas_size}; "
             f"expected (N, 4) on the image's (height, width) {size}"
         )
 
 
-def check_masks(where: str, masks: Any, shape: tuple[int, int, int]) -> None:
-    """ArgumentError unless they are a Mask of this (N, H, W) shape."""
-    if not isinstance(masks, tv_tensors.Mask) or masks.shape != shape:
+def check_labels(where: str, labels: Any, count: int, *, low: int, end: int) -> None:
+    """ArgumentError unless it is an integer tensor (count,) of values in [low, end - 1]."""
+    integral = isinstance(labels, torch.Tensor) and labels.dtype in INTEGERS
+    if not integral or labels.shape != (count,):
+        raise ArgumentError(f"{where}: expected an integer tensor of shape ({count},)")
+    if count and not (low <= int(labels.min()) and int(labels.max()) < end):
         raise ArgumentError(
-            f"{where}: {type(masks).__name__} of shape {tuple(np.shape(masks))}; expected "
-            f"tv_tensors.Mask {shape}"
+            f"{where}: {labels.tolist()} are not all in [{low}, {end - 1}]: the positions in "
+            f"the class names of paste, plus label_offset={low}"
         )
 
 
+def check_masks(where: str, masks: Any, shape: tuple[int, int, int]) -> None:
+    """ArgumentError unless they are a Mask or plain tensor of this (N, H, W) shape."""
+    is_other = isinstance(masks, tv_tensors.TVTensor) and not isinstance(masks, tv_tensors.Mask)
+    if not isinstance(masks, torch.Tensor) or is_other or masks.shape != shape:
+        raise ArgumentError(
+            f"{where}: {type(masks).__name__} of shape {tuple(np.shape(masks))}; expected "
+            f"tv_tensors.Mask or a tensor, {shape}"
+        )
+
+
+def check_semantic(where: str, semantic: Any, size: tuple[int, int]) -> None:
+    """ArgumentError unless it is an integer tensor, or Mask, of this (height, width)."""
+    if not isinstance(semantic, torch.Tensor):
+        raise ArgumentError(f"{where}: {type(semantic).__name__}; expected tv_tensors.Mask")
+    if tuple(semantic.shape) != size or semantic.dtype not in INTEGERS:
+        raise ArgumentError(
+            f"{where}: shape {tuple(semantic.shape)}, {semantic.dtype}; expected integers of the "
+            f"image's (height, width) {size}"
+        )
+
+
+def box_format(boxes: Any) -> Any:
+    """The format of `tv_tensors.BoundingBoxes`; XYXY for a plain tensor."""
+    return getattr(boxes, "format", tv_tensors.BoundingBoxFormat.XYXY)
+
+
 def corners(boxes: Any) -> torch.Tensor:
-    """(N, 4) float64 XYXY of `tv_tensors.BoundingBoxes` in one of `FORMATS`."""
+    """(N, 4) float64 XYXY of boxes that `check_boxes` accepts."""
     plain = boxes.as_subclass(torch.Tensor).double()
-    xyxy: torch.Tensor = F.convert_bounding_box_format(plain, boxes.format, "XYXY")
+    xyxy: torch.Tensor = F.convert_bounding_box_format(plain, box_format(boxes), "XYXY")
     return xyxy
 
 
@@ -100,6 +147,13 @@ def write_mask(row: torch.Tensor, instance: Instance) -> None:
     pixels = row.numpy()
     pixels[:] = 0
     pixels[y : y + h, x : x + w] = instance.mask
+
+
+def map_like(array: NDArray[np.integer], value: torch.Tensor) -> torch.Tensor:
+    """The (H, W) array as the type that `value` has, a Mask or a plain tensor."""
+    tensor = torch.from_numpy(array)
+    is_wrapped = isinstance(value, tv_tensors.TVTensor)
+    return tv_tensors.wrap(tensor, like=value) if is_wrapped else tensor  # type: ignore[no-any-return]
 
 
 def is_rows(value: Any, count: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import doctest
-import json
 import pickle
 import subprocess
 import sys
@@ -21,47 +20,17 @@ import PIL.Image
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+from torchvision_data import CLASSES, SIZE, same, sample
 
 from empaste_aug.adapters import torchvision as adapter
 from empaste_aug.adapters.torchvision import EMPasteTransform
 
-CLASSES = ["cat", "dog", "cow"]
-SIZE = (72, 96)
 FORMATS = ["XYXY", "XYWH", "CXCYWH"]
 
 
 @pytest.fixture(params=["random", "space_maximize"])
 def paste(request, small_bank):
     return EMPaste(small_bank, count=(1, 6), placement=request.param, class_names=CLASSES)
-
-
-def sample(seed, *, objects=None, masks=True, box_format="XYXY", dtype=torch.float32):
-    """An image with rectangles whose boxes are a little wider than their masks."""
-    rng = np.random.default_rng(seed)
-    count = int(rng.integers(0, 5)) if objects is None else objects
-    height, width = SIZE
-    pixels = np.zeros((count, height, width), np.uint8)
-    boxes = np.zeros((count, 4))
-    for row in range(count):
-        x, y = int(rng.integers(2, width - 30)), int(rng.integers(2, height - 30))
-        w, h = (2 * int(v) for v in rng.integers(3, 14, size=2))
-        pixels[row, y : y + h, x : x + w] = 1
-        boxes[row] = x - 1, y - 1, x + w + 1, y + h + 1
-    wrapped = tv_tensors.BoundingBoxes(
-        torch.from_numpy(boxes).reshape(-1, 4).to(dtype), format="XYXY", canvas_size=SIZE
-    )
-    target = {
-        "boxes": v2.functional.convert_bounding_box_format(wrapped, new_format=box_format),
-        "labels": torch.from_numpy(rng.integers(0, len(CLASSES), size=count)),
-        "masks": tv_tensors.Mask(torch.from_numpy(pixels)),
-        "area": torch.from_numpy(pixels.sum(axis=(1, 2)).astype(np.float32)),
-        "iscrowd": torch.zeros(count, dtype=torch.int64),
-        "image_id": seed,
-    }
-    if not masks:
-        del target["masks"]
-    image = rng.integers(0, 256, size=(3, height, width), dtype=np.uint8)
-    return tv_tensors.Image(torch.from_numpy(image)), target
 
 
 def to_xyxy(boxes):
@@ -81,15 +50,6 @@ def scene_of(image, target):
             made = Instance(label, box, crowd=crowd, source_index=row)
         instances.append(made)
     return Scene(np.ascontiguousarray(image.permute(1, 2, 0).numpy()), instances)
-
-
-def same(one, other):
-    """Equal tensors, lists and values, of the same type and dtype."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
-    if isinstance(one, torch.Tensor):
-        return type(one) is type(other) and one.dtype == other.dtype and torch.equal(one, other)
-    return one == other
 
 
 @pytest.mark.parametrize("masks", [True, False])
@@ -314,49 +274,6 @@ def test_image_without_objects(small_bank, masks_key):
     assert out["masks"].shape == (0, *SIZE)
 
 
-@pytest.mark.parametrize("image_class", ["cat", None])
-def test_wrapped_coco_data_set(small_bank, tmp_path, image_class):
-    """torchvision's own reader of COCO json, with and without an object in the photo."""
-    pytest.importorskip("pycocotools")
-    from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
-
-    PIL.Image.new("RGB", SIZE[::-1], (9, 9, 9)).save(tmp_path / "a.png")
-    annotation = {
-        "id": 1,
-        "image_id": 5,
-        "category_id": 2,
-        "bbox": [10, 20, 30, 40],
-        "segmentation": [[10, 20, 40, 20, 40, 60, 10, 60]],
-        "area": 1200,
-        "iscrowd": 0,
-    }
-    content = {
-        "images": [{"id": 5, "file_name": "a.png", "height": SIZE[0], "width": SIZE[1]}],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)],
-        "annotations": [annotation] if image_class else [],
-    }
-    (tmp_path / "coco.json").write_text(json.dumps(content))
-    paste = EMPaste(small_bank, placement="space_maximize", count=2, class_names=CLASSES)
-    data = CocoDetection(
-        tmp_path,
-        tmp_path / "coco.json",
-        transforms=v2.Compose([EMPasteTransform(paste, label_offset=1), v2.ToImage()]),
-    )
-    keys = ["image_id", "boxes", "labels", "masks", "iscrowd", "area"]
-    image, target = wrap_dataset_for_transforms_v2(data, target_keys=keys)[0]
-    count = 3 if image_class else 2
-    assert image.shape == (3, *SIZE)
-    assert target["image_id"] == 5
-    assert target["masks"].shape == (count, *SIZE)
-    assert target["boxes"].shape == (count, 4)
-    assert target["masks"].flatten(1).any(dim=1).all()
-    if image_class:
-        assert target["labels"][0] == 2
-        assert target["boxes"][0].tolist() == [10, 20, 40, 60]
-        assert target["iscrowd"] == [0, 0, 0]
-        assert target["area"] == [1200, *target["masks"][1:].sum(dim=(1, 2)).tolist()]
-
-
 def test_compose_with_later_transforms(paste):
     """A flip after it moves image, boxes and masks together."""
     plain = v2.Compose([EMPasteTransform(paste)])
@@ -418,7 +335,7 @@ def test_data_loader_workers(small_bank):
 
 def test_docstring_example(small_bank):
     text = EMPasteTransform.__doc__.replace('"out/bank"', repr(str(small_bank.path)))
-    names = {**vars(adapter), "EMPaste": EMPaste}
+    names = {**vars(adapter), "EMPaste": EMPaste, "tv_tensors": tv_tensors}
     example = doctest.DocTestParser().get_doctest(text, names, "EMPasteTransform", None, 0)
     assert len(example.examples) >= 5
     assert doctest.DocTestRunner().run(example).failed == 0
@@ -435,11 +352,15 @@ def changed(**entries):
 ERRORS = {
     "float image": (lambda i, t: (i.float(), t), "paste before v2.ToDtype"),
     "grey image": (lambda i, t: (i[:1], t), r"shape \(1, 72, 96\)"),
-    "grey PIL image": (lambda i, t: (PIL.Image.new("L", (96, 72)), t), "mode L"),
+    "RGBA image": (lambda i, t: (torch.cat([i, i[:1]]), t), r"\(4, 72, 96\).*expected RGB"),
+    "grey PIL image": (lambda i, t: (PIL.Image.new("L", (96, 72)), t), r"mode L; .*\('RGB'\)"),
+    "RGBA PIL image": (lambda i, t: (PIL.Image.new("RGBA", (96, 72)), t), "mode RGBA"),
     "array": (lambda i, t: (np.zeros((*SIZE, 3), np.uint8), t), "image: ndarray"),
     "no target": (lambda i, t: (i,), r"expected \(image, target\)"),
     "no boxes": (changed(boxes=None), r"\['boxes'\]: NoneType"),
-    "plain boxes": (changed(boxes=torch.zeros(2, 4)), r"\['boxes'\]: Tensor"),
+    "list of boxes": (changed(boxes=[[0, 0, 9, 9]]), r"\['boxes'\]: list"),
+    "mask as boxes": (changed(boxes=tv_tensors.Mask(torch.zeros(2, 4))), r"\['boxes'\]: Mask"),
+    "flat boxes": (changed(boxes=torch.zeros(0)), r"\['boxes'\]: shape \(0,\)"),
     "other canvas": (
         changed(
             boxes=tv_tensors.BoundingBoxes(torch.ones(2, 4), format="XYXY", canvas_size=(9, 9))
@@ -450,7 +371,8 @@ ERRORS = {
     "few labels": (changed(labels=torch.zeros(1, dtype=torch.int64)), r"of shape \(2,\)"),
     "float labels": (changed(labels=torch.zeros(2)), "integer tensor"),
     "unknown label": (changed(labels=torch.tensor([0, 3])), r"not all in \[0, 2\]"),
-    "plain masks": (changed(masks=torch.zeros(2, *SIZE)), "expected tv_tensors.Mask"),
+    "image as masks": (changed(masks=tv_tensors.Image(torch.zeros(2, *SIZE))), "Image of shape"),
+    "array of masks": (changed(masks=np.zeros((2, *SIZE))), "ndarray of shape"),
     "few masks": (changed(masks=tv_tensors.Mask(torch.zeros(1, *SIZE))), r"shape \(1, 72, 96\)"),
     "few crowd flags": (changed(iscrowd=[0]), r"\['iscrowd'\]: expected a tensor or list"),
     "semantic map": (changed(semantic=tv_tensors.Mask(torch.zeros(SIZE))), r"\['semantic'\]"),

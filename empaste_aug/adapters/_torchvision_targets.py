@@ -1,0 +1,174 @@
+"""The entries of a target: to instances before pasting, and back for the pasted scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as F  # noqa: N812
+
+from empaste_aug.adapters._torchvision_keypoints import KeypointEntries
+from empaste_aug.adapters._torchvision_values import (
+    box_format,
+    check_boxes,
+    check_labels,
+    check_masks,
+    check_semantic,
+    corners,
+    crop_mask,
+    empty_target,
+    instance_area,
+    is_rows,
+    map_like,
+    take_rows,
+    write_mask,
+)
+from empaste_aug.types import ArgumentError, Instance, Scene
+
+
+class TargetEntries:
+    """Which entries of a target are what; see EMPasteTransform.
+
+    Raises:
+        ArgumentError: `label_offset` is negative, or `carry` is a string or names an entry that
+            has a key of its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        boxes_key: str,
+        labels_key: str,
+        masks_key: str | None,
+        semantic_key: str | None,
+        keypoints: KeypointEntries,
+        label_offset: int,
+        num_classes: int,
+        carry: Mapping[str, float] | Sequence[str],
+    ) -> None:
+        if label_offset < 0:
+            raise ArgumentError(f"label_offset: {label_offset} is negative")
+        if isinstance(carry, str):
+            raise ArgumentError(f"carry: {carry!r} is a string, not a sequence of keys")
+        self.boxes_key, self.labels_key, self.masks_key = boxes_key, labels_key, masks_key
+        self.semantic_key = semantic_key
+        self.keypoints = keypoints
+        self.label_offset = label_offset
+        self._num_classes = num_classes
+        self._known = (boxes_key, labels_key, masks_key, semantic_key, *keypoints.keys)
+        fills = carry if isinstance(carry, Mapping) else dict.fromkeys(carry, 0)
+        handled = [key for key in fills if key in self._known]
+        if handled:
+            raise ArgumentError(f"carry: {handled} have keys of their own")
+        self.carry = {"iscrowd": 0, "area": 0, **fills}
+
+    def complete(self, target: dict[Any, Any], height: int, width: int) -> dict[Any, Any]:
+        """A copy of the target, checked; with boxes, labels and masks where it has none at all."""
+        target, size = dict(target), (height, width)
+        objects = (self.boxes_key, self.labels_key, self.masks_key)
+        if not any(key in target for key in objects):
+            empty = zip(objects, empty_target(size), strict=True)
+            target.update((key, value) for key, value in empty if key is not None)
+        for key, value in target.items():
+            is_known = key in self._known or key in self.carry
+            if isinstance(value, tv_tensors.TVTensor) and not is_known:
+                raise ArgumentError(
+                    f"target[{key!r}]: pasting does not change this {type(value).__name__}; take "
+                    "it out, or name it in carry if it has a row for each object, in semantic_key "
+                    "if it is a semantic map"
+                )
+        boxes: Any = target.get(self.boxes_key)
+        check_boxes(f"target[{self.boxes_key!r}]", boxes, size)
+        labels, low = target.get(self.labels_key), self.label_offset
+        where, end = f"target[{self.labels_key!r}]", low + self._num_classes
+        check_labels(where, labels, len(boxes), low=low, end=end)
+        if self.masks_key in target:
+            shape = (len(boxes), *size)
+            check_masks(f"target[{self.masks_key!r}]", target[self.masks_key], shape)
+        if self.semantic_key is not None:
+            semantic = target.get(self.semantic_key)
+            check_semantic(f"target[{self.semantic_key!r}]", semantic, size)
+        self.keypoints.complete(target, len(boxes), size)
+        for key in self.carry.keys() & target.keys():
+            if not is_rows(target[key], len(boxes)):
+                raise ArgumentError(
+                    f"target[{key!r}]: expected a tensor or list of one row for each of the "
+                    f"{len(boxes)} boxes"
+                )
+        return target
+
+    def instances(self, target: Mapping[Any, Any]) -> list[Instance]:
+        """The originals, without those whose mask is empty; `source_index` is their row."""
+        boxes = corners(target[self.boxes_key]).tolist()
+        labels = (target[self.labels_key] - self.label_offset).tolist()
+        crowd = target.get("iscrowd", [False] * len(labels))
+        masks, keypoints = target.get(self.masks_key), self.keypoints.arrays(target)
+        instances = []
+        for row, (box, label) in enumerate(zip(boxes, labels, strict=True)):
+            instance = Instance(label, tuple(box), crowd=bool(crowd[row]), source_index=row)
+            instance.keypoints = None if keypoints is None else keypoints[row]
+            if masks is not None:
+                cropped = crop_mask(masks[row])
+                if cropped is None:
+                    continue
+                instance.mask, (x, y) = cropped
+                instance.mask_offset = x, y
+                h, w = instance.mask.shape
+                instance.bbox = float(x), float(y), float(x + w), float(y + h)
+            instances.append(instance)
+        return instances
+
+    def semantic(self, target: Mapping[Any, Any]) -> NDArray[np.integer] | None:
+        """(H, W), sharing the target's memory; None where there is no such entry."""
+        if self.semantic_key is None:
+            return None
+        values: NDArray[np.integer] = target[self.semantic_key].numpy()
+        return values
+
+    def annotate(
+        self, target: dict[Any, Any], scene: Scene, originals: Sequence[Instance]
+    ) -> dict[Any, Any]:
+        """The target of the pasted scene; rows of untouched originals are copied as they are."""
+        boxes, labels = target[self.boxes_key], target[self.labels_key]
+        xyxy = corners(boxes)
+        proper = set((xyxy[:, 2:] > xyxy[:, :2]).all(dim=1).nonzero()[:, 0].tolist())
+        kept = {(i.source_index, id(i.mask), i.bbox) for i in originals if i.source_index in proper}
+        fresh = [
+            row
+            for row, instance in enumerate(scene.instances)
+            if (instance.source_index, id(instance.mask), instance.bbox) not in kept
+        ]
+        sources = [i.source_index for i in scene.instances if i.source_index is not None]
+
+        def take(value: Any, fill: float = 0) -> Any:
+            return take_rows(value, sources, len(scene.instances), fill)
+
+        result = dict(target)
+        for key, fill in {**self.carry, **dict.fromkeys(self.keypoints.keys, 0)}.items():
+            if key in target:
+                result[key] = take(target[key], fill)
+        self.keypoints.write(result, scene.instances, originals)
+        result[self.labels_key] = take(labels)
+        for row in range(len(sources), len(scene.instances)):
+            result[self.labels_key][row] = scene.instances[row].category_id + self.label_offset
+        result[self.boxes_key] = take(boxes)
+        changed = [scene.instances[row].bbox for row in fresh]
+        result[self.boxes_key][fresh] = F.convert_bounding_box_format(
+            torch.tensor(changed, dtype=torch.float64).reshape(-1, 4), "XYXY", box_format(boxes)
+        ).to(boxes.dtype)
+        masks = target.get(self.masks_key)
+        if masks is not None:
+            result[self.masks_key] = take(masks)
+        for row in fresh:
+            instance = scene.instances[row]
+            if masks is not None:
+                write_mask(result[self.masks_key][row], instance)
+            if "area" in target:
+                result["area"][row] = instance_area(instance)
+        if scene.semantic is not None and len(scene.instances) > len(sources):
+            result[self.semantic_key] = map_like(scene.semantic, target[self.semantic_key])
+        return result
