@@ -30,7 +30,7 @@ CORE = [
 
 EXTRAS = {
     "torchvision": ["torch>=2.2", "torchvision>=0.17"],
-    "albumentations": ["albumentations>=1.4"],
+    "albumentations": ["albumentations>=2.0.8,<2.1"],
     # What detectron2 needs. detectron2 itself is not on PyPI under its own name:
     # `python -m empaste_aug.tools.install_detectron2` installs it.
     "detectron2": [
