@@ -4,6 +4,9 @@
     python tools/lazyconfig_train_net.py --config-file mask_rcnn_R_50_FPN_empaste.py \
         dataloader.train.mapper.paste.bank=path/to/bank
 
+The stream of samples is the same for any number of workers once it has a seed
+(`dataloader.train.seed=0`); to resume a run, give `dataloader.train.start_iteration` as well.
+
 To train on a bank's own masks as well, register them in your training script with
 `register_bank_dataset` and give that name as `dataloader.train.dataset.names`.
 """
@@ -12,7 +15,7 @@ from detectron2 import model_zoo
 from detectron2.config import LazyCall as L
 
 from empaste_aug import EMPaste
-from empaste_aug.adapters.detectron2 import EMPasteMapper
+from empaste_aug.adapters.detectron2 import EMPasteMapper, build_empaste_train_loader
 
 TRAIN = "coco_2017_train"
 TEST = "coco_2017_val"
@@ -26,14 +29,20 @@ model.roi_heads.num_classes = NUM_CLASSES
 dataloader = model_zoo.get_config("common/data/coco.py").dataloader
 dataloader.train.dataset.names = TRAIN
 dataloader.train.dataset.filter_empty = False  # images without objects are backgrounds
-dataloader.train.mapper = L(EMPasteMapper)(
-    is_train=True,
-    augmentations=dataloader.train.mapper.augmentations,
-    image_format="BGR",
-    use_instance_mask=True,
-    instance_mask_format="bitmask",
-    dataset_names="${..dataset.names}",
-    paste=L(EMPaste)(bank=BANK, placement="random", count=4, blend="gaussian"),  # the paper's
+dataloader.train = L(build_empaste_train_loader)(
+    dataset=dataloader.train.dataset,
+    mapper=L(EMPasteMapper)(
+        is_train=True,
+        augmentations=dataloader.train.mapper.augmentations,
+        image_format="BGR",
+        use_instance_mask=True,
+        instance_mask_format="cropped",  # as "bitmask", but cheap to send to the main process
+        dataset_names="${..dataset.names}",
+        paste=L(EMPaste)(bank=BANK, placement="random", count=4, blend="gaussian"),  # the paper's
+    ),
+    total_batch_size=dataloader.train.total_batch_size,
+    num_workers=dataloader.train.num_workers,
+    seed=None,
 )
 dataloader.test.dataset.names = TEST
 

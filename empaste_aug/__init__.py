@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Placement,
         Record,
         Scene,
+        Segment,
         Skip,
     )
 
@@ -44,6 +45,7 @@ __all__ = [
     "Placement",
     "Record",
     "Scene",
+    "Segment",
     "Skip",
 ]
 

@@ -1,4 +1,4 @@
-"""Small photos with labelled shapes, as detectron2 dataset dicts, for the adapter's tests."""
+"""Small photos with labelled shapes as detectron2 dataset dicts, and checks of what is mapped."""
 
 from __future__ import annotations
 
@@ -80,3 +80,81 @@ def write_photos(
             }
         )
     return dicts
+
+
+def make_mapper(paste, *, augmentations=(), is_train=True, **options):
+    from empaste_aug.adapters.detectron2 import EMPasteMapper
+
+    options = {"use_instance_mask": True, "instance_mask_format": "bitmask", **options}
+    options.setdefault("image_format", "RGB")
+    return EMPasteMapper(is_train, augmentations=list(augmentations), paste=paste, **options)
+
+
+def call(mapper, dataset_dict, seed=0):
+    np.random.seed(seed)  # noqa: NPY002
+    return mapper(dataset_dict)
+
+
+def augmentations():
+    from detectron2.data import transforms as T  # noqa: N812
+
+    return [
+        T.RandomCrop("relative_range", (0.5, 0.5)),
+        T.ResizeShortestEdge((48, 80, 120), 160, "choice"),
+        T.RandomFlip(),
+    ]
+
+
+def large_scale_jitter(size=96):
+    """Flip, resize by 0.1 to 2, crop and pad."""
+    from detectron2.data import transforms as T  # noqa: N812
+
+    return [
+        T.RandomFlip(),
+        T.ResizeScale(0.1, 2.0, size, size),
+        T.FixedSizeCrop((size, size)),
+    ]
+
+
+def masks_of(instances):
+    """(N, H, W) bool, from any format."""
+    from detectron2.structures import BitMasks, polygons_to_bitmask
+
+    from empaste_aug.adapters.detectron2 import CroppedMasks
+
+    if isinstance(instances.gt_masks, BitMasks):
+        return instances.gt_masks.tensor.numpy()
+    if isinstance(instances.gt_masks, CroppedMasks):
+        return instances.gt_masks.to_bitmasks().tensor.numpy()
+    polygons = instances.gt_masks.polygons
+    masks = [polygons_to_bitmask(p, *instances.image_size) for p in polygons]
+    return np.array(masks, dtype=bool).reshape(-1, *instances.image_size)
+
+
+def check_invariants(mapped):
+    """No empty mask; boxes inside the image and tight; classes in range; sizes agree."""
+    import torch
+    from detectron2.structures import PolygonMasks
+
+    instances = mapped["instances"]
+    assert tuple(mapped["image"].shape[1:]) == instances.image_size
+    assert mapped["image"].dtype == torch.uint8
+    masks = masks_of(instances)
+    boxes = instances.gt_boxes.tensor.numpy()
+    assert len(masks) == len(boxes) == len(instances.gt_classes)
+    height, width = instances.image_size
+    for index, (mask, box) in enumerate(zip(masks, boxes, strict=True)):
+        assert 0 <= instances.gt_classes[index] < len(CLASSES)
+        assert mask.any()
+        assert 0 <= box[0] < box[2] <= width
+        assert 0 <= box[1] < box[3] <= height
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        tight = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+        if isinstance(instances.gt_masks, PolygonMasks):
+            vertices = np.concatenate(instances.gt_masks.polygons[index]).reshape(-1, 2)
+            vertices = vertices.clip(0, (width, height))
+            np.testing.assert_allclose(box, [*vertices.min(axis=0), *vertices.max(axis=0)])
+            assert (box[:2] <= tight[:2] + 1).all()
+            assert (box[2:] >= tight[2:] - 1).all()
+        else:
+            np.testing.assert_array_equal(box, tight)

@@ -101,14 +101,13 @@ def train(bank: Path, image_root: Path, iterations: int, workers: int, seed: int
     warnings.filterwarnings("ignore", message=".*torch.(jit.script|meshgrid)")
     logging.getLogger("torch.fx").setLevel(logging.ERROR)
     import torch
-    from detectron2.data import build_detection_train_loader
     from detectron2.modeling import build_model
     from detectron2.solver import build_optimizer
     from detectron2.utils.env import seed_all_rng
     from detectron2.utils.events import EventStorage
 
     from empaste_aug import MaskBank
-    from empaste_aug.adapters.detectron2 import EMPasteMapper, register_bank_dataset
+    from empaste_aug.adapters.detectron2 import build_empaste_train_loader, register_bank_dataset
     from empaste_aug.configs.mask_rcnn_tiny import tiny_mask_rcnn
 
     opened = MaskBank(bank)
@@ -123,7 +122,8 @@ def train(bank: Path, image_root: Path, iterations: int, workers: int, seed: int
     torch.set_num_threads(max((os.cpu_count() or 1) - workers, 1))  # the workers need theirs
     model = build_model(cfg).train()
     optimizer = build_optimizer(cfg, model)
-    loader = iter(build_detection_train_loader(cfg, mapper=EMPasteMapper(cfg, is_train=True)))
+    cfg.SEED = seed
+    loader = iter(build_empaste_train_loader(cfg))
     losses: list[float] = []
     waited = 0.0
     start = time.perf_counter()

@@ -56,9 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     paste.add_argument(
         "--blend",
-        choices=("gaussian", "none"),
         default="gaussian",
-        help="soft edges, or hard ones",
+        metavar="BLEND",
+        help="gaussian, none, poisson, or a mean as 0.3*gaussian+0.7*poisson (gaussian)",
     )
     return parser
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from detectron2.structures import BoxMode
-from detectron2.utils.logger import log_first_n
 from numpy.typing import NDArray
 
-from empaste_aug.adapters._detectron2_masks import decode_segmentation, mask_to_polygons
+from empaste_aug.adapters._detectron2_masks import CroppedMask, decode_segmentation
 from empaste_aug.types import Box, DatasetError, Instance, Scene
 
 Annotation = dict[str, Any]
-MaskFormat = Literal["polygon", "bitmask"]
 
 
 def instances_from_annotations(
@@ -32,7 +29,8 @@ def instances_from_annotations(
     segmentation holds no pixel of the image is left out: it has no mask to train on.
 
     Args:
-        annotations: detectron2's standard annotation dicts; crowd regions included.
+        annotations: detectron2's standard annotation dicts, crowd regions included; segmentations
+            may be decoded already, as `CroppedMask`.
         height, width: the image's size.
         masks_required: whether every object but crowd regions must have a segmentation.
         file_name: for error messages.
@@ -45,7 +43,7 @@ def instances_from_annotations(
         crowd = bool(annotation.get("iscrowd", 0))
         instance = Instance(
             category_id=int(annotation["category_id"]),
-            bbox=_box(annotation),
+            bbox=xyxy_box(annotation),
             crowd=crowd,
             keypoints=_keypoints(annotation),
             source_index=index,
@@ -59,7 +57,7 @@ def instances_from_annotations(
             )
             if decoded is not None:
                 instance.mask, instance.mask_offset = decoded
-                instance.bbox = _mask_box(instance.mask, instance.mask_offset)
+                instance.bbox = decoded.box
             elif masks_required:
                 continue
         elif masks_required and not crowd:
@@ -76,20 +74,21 @@ def annotations_from_scene(
     originals: Sequence[Instance],
     annotations: Sequence[Annotation],
     *,
-    mask_format: MaskFormat | None,
+    use_mask: bool,
+    keep_polygons: bool,
     num_keypoints: int | None,
 ) -> list[Annotation]:
     """The annotations of a pasted scene, in the order of its instances, crowd regions left out.
 
-    Where pasting changed nothing, bbox, polygons and keypoints are the original's own, and so is
-    everything that this package does not know of. Changed and pasted masks, and originals that do
-    not come as polygons, become polygons or (H, W) uint8 arrays.
+    Where pasting changed nothing, bbox and keypoints are the original's own, and so is everything
+    that this package does not know of.
 
     Args:
         scene: after pasting.
         originals: the instances that went in.
         annotations: what `originals` were made from.
-        mask_format: how masks are written; None: they are not.
+        use_mask: whether to write segmentations, as `CroppedMask`.
+        keep_polygons: leave the polygons of what pasting did not change as they are.
         num_keypoints: how many unlabelled keypoints a pasted object has; None: it has no keypoints.
     """
     before = {instance.source_index: instance for instance in originals}
@@ -105,7 +104,7 @@ def annotations_from_scene(
                 "iscrowd": 0,
             }
             if num_keypoints is not None:
-                annotation["keypoints"] = np.zeros(3 * num_keypoints)
+                annotation["keypoints"] = np.zeros((num_keypoints, 3))
             is_new = True
         else:
             annotation = dict(annotations[instance.source_index])
@@ -114,32 +113,15 @@ def annotations_from_scene(
                 annotation["bbox"] = list(instance.bbox)
                 annotation["bbox_mode"] = BoxMode.XYXY_ABS
             if instance.keypoints is not None and instance.keypoints is not original.keypoints:
-                annotation["keypoints"] = instance.keypoints.reshape(-1)
+                annotation["keypoints"] = instance.keypoints
             is_new = instance.mask is not original.mask
-        if mask_format is None:
+        if not use_mask:
             annotation.pop("segmentation", None)
-        elif is_new or not isinstance(annotation["segmentation"], list):
-            annotation["segmentation"] = _encode(instance, scene, mask_format)
+        elif is_new or not (keep_polygons and isinstance(annotation["segmentation"], list)):
+            assert instance.mask is not None
+            annotation["segmentation"] = CroppedMask(instance.mask, instance.mask_offset)
         result.append(annotation)
     return result
-
-
-def _encode(
-    instance: Instance, scene: Scene, mask_format: MaskFormat
-) -> list[NDArray[np.float64]] | NDArray[np.uint8]:
-    assert instance.mask is not None
-    if mask_format == "bitmask":
-        return instance.full_mask(scene.height, scene.width).view(np.uint8)
-    polygons, filled = mask_to_polygons(instance.mask, instance.mask_offset)
-    if filled:
-        log_first_n(
-            logging.WARNING,
-            "Polygons cannot hold the holes that pasted objects leave in masks: the holes are "
-            "filled. Use instance_mask_format='bitmask' (INPUT.MASK_FORMAT) to keep them.",
-            name=__name__,
-            key="message",
-        )
-    return polygons
 
 
 def _has_segmentation(annotation: Annotation) -> bool:
@@ -147,16 +129,17 @@ def _has_segmentation(annotation: Annotation) -> bool:
     return segmentation is not None and len(segmentation) > 0
 
 
-def _box(annotation: Annotation) -> Box:
+def xyxy_box(annotation: Annotation) -> Box:
+    """The annotation's box as XYXY; BoxMode.convert makes tensors, which takes a hundred times."""
+    x, y, right, lower = (float(v) for v in annotation["bbox"])
+    if annotation["bbox_mode"] == BoxMode.XYXY_ABS:
+        return x, y, right, lower
+    if annotation["bbox_mode"] == BoxMode.XYWH_ABS:
+        return x, y, x + right, y + lower
     x0, y0, x1, y1 = BoxMode.convert(
-        [float(v) for v in annotation["bbox"]], annotation["bbox_mode"], BoxMode.XYXY_ABS
+        [x, y, right, lower], annotation["bbox_mode"], BoxMode.XYXY_ABS
     )
     return x0, y0, x1, y1
-
-
-def _mask_box(mask: NDArray[np.bool_], offset: tuple[int, int]) -> Box:
-    x, y = offset
-    return float(x), float(y), float(x + mask.shape[1]), float(y + mask.shape[0])
 
 
 def _keypoints(annotation: Annotation) -> NDArray[np.float64] | None:

@@ -15,8 +15,8 @@ from empaste_aug.types import ArgumentError
 logger = logging.getLogger(__name__)
 
 _NOT_CONFIGURED = ("bank", "class_names")
-_MIXED_TYPES = ("count", "selection", "blend", "max_scale", "category_map")
-_MAPPINGS = ("selection", "blend", "category_map")
+_MIXED_TYPES = ("count", "selection", "blend", "max_scale", "category_map", "semantic_labels")
+_MAPPINGS = ("selection", "blend", "category_map", "semantic_labels")
 
 
 def _options() -> dict[str, Any]:
@@ -32,19 +32,23 @@ def add_empaste_config(cfg: CfgNode) -> None:
     """Add the node `cfg.EMPASTE`, in place; what the node already holds stays.
 
     ENABLED (True) switches pasting for training, BANK is the folder of the bank, which has to be
-    set. The other keys are EMPaste's arguments in capitals, with its defaults: PLACEMENT, COUNT,
-    SELECTION, SCALE, MAX_ANGLE, MAX_SCALE, BLEND, FLIP, MIN_VISIBLE, CATEGORY_MAP, EXCLUDE. Class
-    names come from the metadata of `cfg.DATASETS.TRAIN`.
+    set. PASTE_AFTER (False) and KEEP_RECORD (False) are EMPasteMapper's
+    `paste_after_augmentations` and `keep_record`; its third mask format is
+    ``INPUT.MASK_FORMAT "cropped"``. The other keys are EMPaste's arguments in capitals, with its
+    defaults: PLACEMENT, COUNT, SELECTION, SCALE, MAX_ANGLE, MAX_SCALE, BLEND, FLIP, MIN_VISIBLE,
+    CATEGORY_MAP, EXCLUDE, SEMANTIC_LABELS. Class names come from the metadata of
+    `cfg.DATASETS.TRAIN`.
 
-    COUNT, SELECTION, BLEND, MAX_SCALE and CATEGORY_MAP take values of several types, which yacs
-    allows only where the default is None: there None stands for EMPaste's default. As yacs holds
-    no mappings as values, weights and names are given as pairs. Numbers keep their type: write
-    ``MAX_ANGLE 10.0``, not 10.
+    COUNT, SELECTION, BLEND, MAX_SCALE, CATEGORY_MAP and SEMANTIC_LABELS take values of several
+    types, which yacs allows only where the default is None: there None stands for EMPaste's
+    default. As yacs holds no mappings as values, weights, names and labels are given as pairs.
+    Numbers keep their type: write ``MAX_ANGLE 10.0``, not 10.
 
         EMPASTE.COUNT "(1, 4)"  EMPASTE.BLEND "[('gaussian', 0.7), ('none', 0.3)]"
         EMPASTE.CATEGORY_MAP "[('tvmonitor', 'tv')]"  EMPASTE.EXCLUDE "('person',)"
+        EMPASTE.SEMANTIC_LABELS "[('cat', 17), ('dog', 18)]"
     """
-    defaults = {"ENABLED": True, "BANK": ""}
+    defaults = {"ENABLED": True, "BANK": "", "PASTE_AFTER": False, "KEEP_RECORD": False}
     for name, default in _options().items():
         defaults[name.upper()] = None if name in _MIXED_TYPES else default
     if "EMPASTE" not in cfg:

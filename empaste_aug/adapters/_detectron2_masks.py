@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pycocotools.mask as coco
 from numpy.typing import NDArray
 
-from empaste_aug.types import DatasetError, tight_box
+from empaste_aug.types import Box, DatasetError
 
-CroppedMask = tuple[NDArray[np.bool_], tuple[int, int]]
-"""A (h, w) bool mask, tight round its pixels, and the (x, y) of its top-left pixel."""
+
+class CroppedMask(NamedTuple):
+    """A (h, w) bool mask, tight round its pixels, and the (x, y) of its top-left pixel."""
+
+    mask: NDArray[np.bool_]
+    offset: tuple[int, int]
+
+    @property
+    def box(self) -> Box:
+        """XYXY, half-open."""
+        (h, w), (x, y) = self.mask.shape, self.offset
+        return float(x), float(y), float(x + w), float(y + h)
+
+    @classmethod
+    def tight(cls, mask: NDArray[np.bool_], offset: tuple[int, int] = (0, 0)) -> CroppedMask | None:
+        """A mask cut to its pixels; None where it has none."""
+        mask = np.ascontiguousarray(mask)
+        x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
+        if w == 0:
+            return None
+        return cls(mask[y : y + h, x : x + w], (offset[0] + x, offset[1] + y))
 
 
 def decode_segmentation(
@@ -25,25 +44,23 @@ def decode_segmentation(
     any are ever decoded.
 
     Args:
-        segmentation: polygons (a list of flat x, y lists), an RLE dict (compressed or not), or a
-            (height, width) array.
+        segmentation: polygons (a list of flat x, y lists), an RLE dict (compressed or not), a
+            (height, width) array, or a mask that is decoded already.
         height, width: the image's size.
         where: the file, for error messages.
 
     Raises:
         DatasetError: the segmentation is none of these, or of another size than the image.
     """
+    if isinstance(segmentation, CroppedMask):
+        return segmentation
     if isinstance(segmentation, np.ndarray):
         if segmentation.shape != (height, width):
             raise DatasetError(
                 f"{where}: segmentation of shape {segmentation.shape} in an image of "
                 f"{height} x {width} (height x width)"
             )
-        box = tight_box(segmentation != 0)
-        if box is None:
-            return None
-        x0, y0, x1, y1 = (int(v) for v in box)
-        return segmentation[y0:y1, x0:x1] != 0, (x0, y0)
+        return CroppedMask.tight(segmentation != 0)
     rle = _to_rle(segmentation, height, width, where)
     x, y, w, h = (int(v) for v in coco.toBbox(rle))
     if w == 0 or h == 0:
@@ -51,7 +68,27 @@ def decode_segmentation(
     ends = np.clip(np.cumsum(_run_lengths(rle["counts"])), x * height, (x + w) * height)
     runs = np.diff(ends, prepend=x * height)
     columns = np.repeat((np.arange(len(runs)) & 1).astype(bool), runs).reshape(w, height)
-    return np.ascontiguousarray(columns[:, y : y + h].T), (x, y)
+    return CroppedMask(np.ascontiguousarray(columns[:, y : y + h].T), (x, y))
+
+
+def as_polygons(segmentation: Any, where: str) -> list[NDArray[np.float64]]:
+    """Copies of the polygons, flat float64.
+
+    Raises:
+        DatasetError: it is no list of polygons, or one of them has less than three points.
+    """
+    if not isinstance(segmentation, (list, tuple)):
+        raise DatasetError(
+            f"{where}: segmentation of type {type(segmentation).__name__}; expected polygons, an "
+            "RLE dict or a (height, width) array"
+        )
+    polygons = [np.array(polygon, dtype=np.float64).reshape(-1) for polygon in segmentation]
+    for polygon in polygons:
+        if polygon.size < 6 or polygon.size % 2:
+            raise DatasetError(
+                f"{where}: a polygon of {polygon.size} numbers; expected x, y of at least 3 points"
+            )
+    return polygons
 
 
 def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
@@ -75,10 +112,9 @@ def mask_to_polygons(
     """
     h, w = mask.shape
     # Pixel i covers the nodes 2i, 2i + 1 and 2i + 2, of which the even ones are pixel corners.
-    nodes = np.zeros((2 * h + 1, 2 * w + 1), dtype=np.uint8)
-    for dy in range(3):
-        for dx in range(3):
-            nodes[dy : dy + 2 * h : 2, dx : dx + 2 * w : 2] |= mask
+    centres = np.zeros((2 * h + 1, 2 * w + 1), dtype=np.uint8)
+    centres[1::2, 1::2] = mask
+    nodes = cv2.dilate(centres, np.ones((3, 3), dtype=np.uint8))
     contours, hierarchy = cv2.findContours(nodes, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
         return [], False
@@ -89,15 +125,6 @@ def mask_to_polygons(
         if not hole
     ]
     return polygons, bool(is_hole.any())
-
-
-def mask_boxes(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """(N, 4) tight XYXY half-open boxes of (N, H, W) masks; an empty mask's has no area."""
-    boxes = np.zeros((len(masks), 4), dtype=np.float32)
-    for box, mask in zip(boxes, masks, strict=True):
-        x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
-        box[:] = x, y, x + w, y + h
-    return boxes
 
 
 def polygon_area(polygons: Sequence[NDArray[np.float64]], height: int, width: int) -> int:
@@ -119,18 +146,8 @@ def _to_rle(segmentation: Any, height: int, width: int, where: str) -> Mapping[s
             return segmentation
         rle: Mapping[str, Any] = coco.frPyObjects(dict(segmentation), height, width)
         return rle
-    if not isinstance(segmentation, (list, tuple)):
-        raise DatasetError(
-            f"{where}: segmentation of type {type(segmentation).__name__}; expected polygons, an "
-            "RLE dict or a (height, width) array"
-        )
-    polygons = [np.asarray(polygon, dtype=np.float64).reshape(-1) for polygon in segmentation]
-    for polygon in polygons:
-        if polygon.size < 6 or polygon.size % 2:
-            raise DatasetError(
-                f"{where}: a polygon of {polygon.size} numbers; expected x, y of at least 3 points"
-            )
-    merged: Mapping[str, Any] = coco.merge(coco.frPyObjects(polygons, height, width))
+    rles = coco.frPyObjects(as_polygons(segmentation, where), height, width)
+    merged: Mapping[str, Any] = rles[0] if len(rles) == 1 else coco.merge(rles)
     return merged
 
 

@@ -2,60 +2,72 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from empaste_aug.kernels import warmup
 from empaste_aug.paste.compose import EMPaste
-from empaste_aug.types import ArgumentError, DatasetError, MissingDependencyError, Scene
+from empaste_aug.stream import take_key
+from empaste_aug.types import ArgumentError, MissingDependencyError
 
 try:
-    import torch
     from detectron2.config import CfgNode, configurable
     from detectron2.data import DatasetMapper
-    from detectron2.data import detection_utils as utils
-    from detectron2.data import transforms as T  # noqa: N812
-    from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
+    from detectron2.structures import Instances
 except ImportError as error:
     raise MissingDependencyError("detectron2", "detectron2", "the detectron2 adapter") from error
 
-from empaste_aug.adapters._detectron2_annotations import (
-    Annotation,
-    annotations_from_scene,
-    instances_from_annotations,
-)
+from empaste_aug.adapters._detectron2_classes import DatasetPaste
 from empaste_aug.adapters._detectron2_config import add_empaste_config, paste_from_config
-from empaste_aug.adapters._detectron2_datasets import register_bank_dataset, shared_thing_classes
-from empaste_aug.adapters._detectron2_masks import mask_boxes, polygon_area
+from empaste_aug.adapters._detectron2_datasets import register_bank_dataset
+from empaste_aug.adapters._detectron2_instances import MASK_FORMATS, to_instances
+from empaste_aug.adapters._detectron2_loader import build_empaste_train_loader
+from empaste_aug.adapters._detectron2_sample import Sample, read_sample, write_sample
+from empaste_aug.adapters._detectron2_steps import augment, paste_on
+from empaste_aug.adapters._detectron2_structures import CroppedMasks
+from empaste_aug.adapters._detectron2_transform import Geometry, transform_annotations
 
-__all__ = ["EMPasteMapper", "add_empaste_config", "register_bank_dataset"]
+__all__ = [
+    "CroppedMasks",
+    "EMPasteMapper",
+    "add_empaste_config",
+    "build_empaste_train_loader",
+    "register_bank_dataset",
+]
 
 logger = logging.getLogger(__name__)
 
 
 class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
-    """detectron2's DatasetMapper, which pastes cut-outs before the augmentations.
+    """detectron2's DatasetMapper, which pastes cut-outs before or after the augmentations.
 
     Takes DatasetMapper's arguments, or a yacs config with the keys of `add_empaste_config`. With
-    ``is_train=False``, or without `paste`, it does exactly what DatasetMapper does. Otherwise:
+    ``is_train=False``, or without `paste`, it does what DatasetMapper does (whose masks it hands
+    out as "cropped" too, with tight boxes). Otherwise:
 
-    - Untouched originals keep their annotation as it is (polygons stay polygons). Trimmed and
-      pasted masks are bitmasks in ``instance_mask_format="bitmask"`` (recommended), and polygons
-      in "polygon", where holes are filled (a warning is logged once).
+    - Originals that pasting leaves alone have the masks that DatasetMapper gives them. The format
+      is ``instance_mask_format``: "bitmask" or "cropped" hold trimmed masks exactly; in "polygon"
+      holes are filled (a warning is logged once). "cropped" hands out `CroppedMasks`, which Mask
+      R-CNN takes and which are cheap to send to the main process.
     - With masks, `gt_boxes` are always tight round the augmented masks (`recompute_boxes` makes
       no difference), round the vertices of polygons, and clipped to the image; objects without a
-      pixel are left out.
+      pixel are left out. Padding is never part of a mask (DatasetMapper adds FixedSizeCrop's
+      padding to masks that are given as RLE).
     - Crowd regions are not handed out, as in DatasetMapper, but are obstacles to Space-Maximize.
     - Images without annotations are pasted on as well; None is never returned. For detectron2 to
       keep such images, set ``DATALOADER.FILTER_EMPTY_ANNOTATIONS False``.
-    - Draws come from a generator seeded from numpy's global one, which detectron2 seeds in every
-      worker: runs with the same seed repeat for a fixed number of workers.
+    - ``sem_seg_file_name`` becomes "sem_seg", int64 (H, W), as in DatasetMapper. Pasted pixels have
+      their class's value in `paste`'s `semantic_labels`, or if it has none, its position in the
+      metadata's `stuff_classes`, or that of "things" there.
+    - ``pan_seg_file_name`` and ``segments_info`` become "pan_seg", int32 (H, W), the ids, 0 on
+      padding, and "segments_info": for each segment that is left id, category_id, iscrowd,
+      isthing, area and bbox ([x, y, width, height], as in COCO's file). Without annotations, the
+      thing segments are taken for them.
+    - Draws follow from the sample's key within `build_empaste_train_loader`. Elsewhere they come
+      from a generator seeded from numpy's global one, which detectron2 seeds in every worker: runs
+      with the same seed repeat only for a fixed number of workers.
 
     Args:
         is_train: whether it maps for training; nothing is pasted otherwise.
@@ -64,16 +76,41 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             the bank's to. They are looked up when they are first needed, as a data set's metadata
             may be filled only when it is loaded. None: `paste` knows the class names, or the
             annotations carry the bank's own category ids.
+        paste_after_augmentations: paste onto the augmented image, not onto the photo. Then colour
+            augmentations, flips and rotations do not touch pasted objects; they are never cut off
+            at the edge of a crop, and as many lie in a crop as `count` says; nothing is pasted on
+            padding, and the scale is multiplied by the factor by which the image was resized. The
+            work grows with the augmented image, not with the photo.
         keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record". Its
             `seed_key` makes the sample's generator again: ``np.random.default_rng(seed_key)``.
         mapper_arguments: DatasetMapper's keyword arguments.
 
     Raises:
         ArgumentError: precomputed proposals, or an image format other than RGB and BGR, with
-            `paste`; the class names of `paste` and of the data sets differ.
+            `paste`; an unknown mask format; the class names of `paste` and of the data sets
+            differ; from a call: a semantic map, but no value for pasted objects in it.
         DatasetError: from a call, or before: `thing_classes` missing or differing between data
-            sets; masks on but a segmentation missing, malformed or of another size; semantic or
-            panoptic ground truth, which pasting does not change yet.
+            sets; masks on but a segmentation missing, malformed or of another size; a semantic or
+            panoptic map of another size than the photo, or malformed segments.
+
+    Example:
+        >>> from detectron2.data import transforms as T
+        >>> mapper = EMPasteMapper(
+        ...     is_train=True,
+        ...     augmentations=[T.ResizeScale(0.1, 2.0, 1024, 1024), T.FixedSizeCrop((1024, 1024))],
+        ...     image_format="BGR",
+        ...     use_instance_mask=True,
+        ...     instance_mask_format="cropped",
+        ...     paste=EMPaste("out/bank", count=(1, 4), class_names=["cat", "dog", "cow"]),
+        ...     keep_record=True,
+        ... )
+        >>> sample = mapper({"file_name": "photo.jpg", "annotations": []})
+        >>> sample["image"].shape
+        torch.Size([3, 1024, 1024])
+        >>> sample["instances"].gt_masks.image_size
+        (1024, 1024)
+        >>> 1 <= len(sample["empaste_record"].placements) <= 4
+        True
     """
 
     @configurable  # type: ignore[untyped-decorator]
@@ -83,16 +120,20 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         *,
         paste: EMPaste | None = None,
         dataset_names: str | Sequence[str] | None = None,
+        paste_after_augmentations: bool = False,
         keep_record: bool = False,
         **mapper_arguments: Any,
     ) -> None:
         super().__init__(is_train, **mapper_arguments)
-        self.paste = paste if is_train else None
+        self.paste_after_augmentations = paste_after_augmentations
         self.keep_record = keep_record
-        self._dataset_names = (
-            (dataset_names,) if isinstance(dataset_names, str) else tuple(dataset_names or ())
-        )
-        if self.paste is None:
+        self._paste: DatasetPaste | None = None
+        if self.instance_mask_format not in MASK_FORMATS:
+            raise ArgumentError(
+                f"instance_mask_format (INPUT.MASK_FORMAT): {self.instance_mask_format!r} is none "
+                f"of {MASK_FORMATS}"
+            )
+        if paste is None or not is_train:
             return
         if self.proposal_topk is not None:
             raise ArgumentError(
@@ -103,13 +144,14 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             raise ArgumentError(
                 f"image_format: {self.image_format!r}; pasting works on 'RGB' and 'BGR'"
             )
-        if not self._dataset_names and self.paste.class_names is None:
+        names = (dataset_names,) if isinstance(dataset_names, str) else tuple(dataset_names or ())
+        if not names and paste.class_names is None:
             logger.warning(
                 "Neither dataset_names nor class names of paste are given: pasted objects carry "
-                f"the bank's category ids: {dict(enumerate(self.paste.bank.categories))}"
+                f"the bank's category ids: {dict(enumerate(paste.bank.categories))}"
             )
-        warmup()
-        self._resolve_classes(only_if_known=True)
+        paste.warmup()
+        self._paste = DatasetPaste(paste, names)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -117,135 +159,90 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         arguments: dict[str, Any] = super().from_config(cfg, is_train)
         if is_train:
             arguments["paste"] = paste_from_config(cfg)
+            arguments["paste_after_augmentations"] = cfg.EMPASTE.PASTE_AFTER
+            arguments["keep_record"] = cfg.EMPASTE.KEEP_RECORD
             arguments["dataset_names"] = tuple(cfg.DATASETS.TRAIN)
         return arguments
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
         """Map one image's dict in detectron2's standard format to what its models take."""
-        if self.paste is None:
+        if self._paste is None:
             mapped: dict[str, Any] = super().__call__(dataset_dict)
             return mapped
-        self._resolve_classes()
-        dataset_dict = copy.deepcopy(dataset_dict)
-        file_name = dataset_dict["file_name"]
-        for key in ("sem_seg_file_name", "pan_seg_file_name"):
-            if key in dataset_dict:
-                raise DatasetError(
-                    f"{file_name}: has {key!r}, but pasting does not change semantic and panoptic "
-                    "labels; remove it from the data set, or pass paste=None"
-                )
-        image = utils.read_image(file_name, format=self.image_format)
-        utils.check_image_size(dataset_dict, image)
-        height, width = image.shape[:2]
+        self._paste.resolve()
+        sample, output = read_sample(dataset_dict, self._paste.thing_ids)
+        seed_key = take_key() or _draw_seed_key()
+        if self.paste_after_augmentations:
+            sample = self._pasted(self._augmented(sample), seed_key)
+        else:
+            sample = self._augmented(self._pasted(sample, seed_key))
+        output.update(write_sample(sample, self.image_format))
+        output["instances"] = self._to_instances(
+            sample.annotations, sample.image.shape[:2], sample.file_name
+        )
+        if self.keep_record:
+            output["empaste_record"] = sample.record
+        return output
 
-        annotations = dataset_dict.pop("annotations", [])
-        originals = instances_from_annotations(
-            annotations,
-            height,
-            width,
-            masks_required=self.use_instance_mask,
+    def _augmented(self, sample: Sample) -> Sample:
+        return augment(
+            sample,
+            self.augmentations,
+            image_format=self.image_format,
+            use_mask=self.use_instance_mask or self.paste_after_augmentations,
+            use_keypoint=self.use_keypoint,
+            keypoint_hflip_indices=self.keypoint_hflip_indices,
+        )
+
+    def _pasted(self, sample: Sample, seed_key: tuple[int, ...]) -> Sample:
+        assert self._paste is not None
+        has_semantic = sample.semantic is not None
+        return paste_on(
+            sample,
+            self._paste.for_semantic() if has_semantic else self._paste.resolve(),
+            seed_key,
+            mask_format=self._mask_format,
+            use_keypoint=self.use_keypoint,
+            keypoint_hflip_indices=self.keypoint_hflip_indices,
+        )
+
+    def _transform_annotations(
+        self, dataset_dict: dict[str, Any], transforms: Any, image_shape: tuple[int, int]
+    ) -> None:
+        """DatasetMapper's own step, where nothing is pasted: it does not know cropped masks."""
+        if not (self.use_instance_mask and self.instance_mask_format == "cropped"):
+            super()._transform_annotations(dataset_dict, transforms, image_shape)
+            return
+        file_name = dataset_dict["file_name"]
+        annotations = transform_annotations(
+            [a for a in dataset_dict.pop("annotations") if not a.get("iscrowd", 0)],
+            Geometry(transforms, dataset_dict["height"], dataset_dict["width"]),
+            use_mask=True,
+            use_keypoint=self.use_keypoint,
+            keypoint_hflip_indices=self.keypoint_hflip_indices,
             file_name=file_name,
         )
-        seed_key = _draw_seed_key()
-        rng = np.random.default_rng(seed_key)
-        scene = self.paste(Scene(self._swap_rgb(image), originals), rng)
-        annotations = annotations_from_scene(
-            scene,
-            originals,
-            annotations,
-            mask_format=self.instance_mask_format if self.use_instance_mask else None,
-            num_keypoints=self._num_keypoints(originals, file_name),
-        )
-
-        aug_input = T.AugInput(self._swap_rgb(scene.image))
-        transforms = self.augmentations(aug_input)
-        image = aug_input.image
-        dataset_dict["image"] = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        dataset_dict["instances"] = self._to_instances(annotations, transforms, image.shape[:2])
-        if self.keep_record:
-            assert scene.record is not None
-            dataset_dict["empaste_record"] = replace(scene.record, seed_key=seed_key)
-        return dataset_dict
+        dataset_dict["instances"] = self._to_instances(annotations, image_shape, file_name)
 
     def _to_instances(
-        self, annotations: list[Annotation], transforms: Any, image_shape: tuple[int, int]
+        self, annotations: Sequence[dict[str, Any]], image_shape: tuple[int, int], file_name: str
     ) -> Instances:
-        """The augmented objects; the order is that of `annotations`, less what left the image."""
-        transformed = []
-        for annotation in annotations:
-            if not self.use_keypoint:
-                annotation.pop("keypoints", None)
-            is_array = isinstance(annotation.get("segmentation"), np.ndarray)
-            mask = annotation.pop("segmentation") if is_array else None
-            annotation = utils.transform_instance_annotations(
-                annotation,
-                transforms,
-                image_shape,
-                keypoint_hflip_indices=self.keypoint_hflip_indices,
-            )
-            if mask is not None:
-                annotation["segmentation"] = transforms.apply_segmentation(mask).astype(bool)
-            transformed.append(annotation)
-        instances = utils.annotations_to_instances(
-            transformed, image_shape, mask_format=self.instance_mask_format
-        )
-        if self.use_instance_mask and self.instance_mask_format == "polygon":
-            if not transformed:
-                instances.gt_masks = PolygonMasks([])
-            areas = [polygon_area(p, *image_shape) for p in instances.gt_masks.polygons]
-            instances = instances[torch.as_tensor(areas, dtype=torch.int64) > 0]
-            instances.gt_boxes = instances.gt_masks.get_bounding_boxes()
-            instances.gt_boxes.clip(image_shape)
-        elif self.use_instance_mask:
-            if not transformed:
-                instances.gt_masks = BitMasks(torch.zeros((0, *image_shape), dtype=torch.bool))
-            boxes = mask_boxes(instances.gt_masks.tensor.numpy())
-            instances.gt_boxes = Boxes(torch.from_numpy(boxes))
-        kept = instances.gt_boxes.nonempty(threshold=1e-5)
-        return instances if kept.all() else instances[kept]
-
-    def _resolve_classes(self, *, only_if_known: bool = False) -> None:
-        """Map the bank's classes to those of the data sets."""
-        if self.paste is None or not self._dataset_names:
-            return
-        names = shared_thing_classes(self._dataset_names)
-        if names is None:
-            if only_if_known:
-                return
-            raise DatasetError(
-                f"thing_classes: the metadata of a data set among {list(self._dataset_names)} has "
-                "none; the bank's classes are mapped to these names"
-            )
-        if self.paste.class_names is None:
-            self.paste = self.paste.with_class_names(names)
-        elif self.paste.class_names != names:
-            raise ArgumentError(
-                f"class_names of paste: {list(self.paste.class_names)} are not the thing_classes "
-                f"{list(names)} of {list(self._dataset_names)}"
-            )
-        self._dataset_names = ()
-
-    def _num_keypoints(self, originals: Sequence[Any], file_name: str) -> int | None:
-        if not self.use_keypoint:
-            return None
-        if self.keypoint_hflip_indices is not None:
-            return len(self.keypoint_hflip_indices)
-        for instance in originals:
-            if instance.keypoints is not None:
-                return len(instance.keypoints)
-        raise ArgumentError(
-            f"keypoint_hflip_indices: is needed where an image has no keypoints of its own "
-            f"({file_name}), to know how many a pasted object has"
+        return to_instances(
+            annotations,
+            image_shape,
+            mask_format=self._mask_format,
+            use_keypoint=self.use_keypoint,
+            file_name=file_name,
         )
 
-    def _swap_rgb(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """From `image_format` to RGB, or back: the same step."""
-        return image if self.image_format == "RGB" else image[:, :, ::-1]
+    @property
+    def paste(self) -> EMPaste | None:
+        """What pastes, with the data sets' class names once they are known."""
+        return None if self._paste is None else self._paste.resolve(only_if_known=True)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """For workers that are not forked, and so know no data set: the class names go along."""
-        self._resolve_classes(only_if_known=True)
-        return self.__dict__
+    @property
+    def _mask_format(self) -> Any:
+        return self.instance_mask_format if self.use_instance_mask else None
 
 
 def _draw_seed_key() -> tuple[int, ...]:

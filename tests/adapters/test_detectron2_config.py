@@ -30,13 +30,14 @@ def cfg(small_bank):
 
 
 def settings(paste):
-    skip = ("bank", "_selector", "_categories")
+    skip = ("bank", "_selector", "_labels")
     return {key: value for key, value in vars(paste).items() if key not in skip}
 
 
 def test_every_option_of_empaste_has_a_key(cfg):
     options = set(inspect.signature(EMPaste).parameters) - {"bank", "class_names"}
-    assert {key.lower() for key in cfg.EMPASTE} == options | {"enabled", "bank"}
+    of_the_mapper = {"enabled", "bank", "paste_after", "keep_record"}
+    assert {key.lower() for key in cfg.EMPASTE} == options | of_the_mapper
 
 
 def test_untouched_keys_give_empastes_defaults(cfg, small_bank):
@@ -56,6 +57,7 @@ def test_overrides_from_the_command_line(cfg, small_bank):
         "SCALE": "(0.5, 2.0)",
         "MIN_VISIBLE": "0.2",
         "MAX_ANGLE": "10.0",
+        "SEMANTIC_LABELS": "[('kitten', 17), ('dog', 18)]",
     }
     for key, value in overrides.items():
         cfg.merge_from_list([f"EMPASTE.{key}", value])
@@ -72,6 +74,7 @@ def test_overrides_from_the_command_line(cfg, small_bank):
         scale=(0.5, 2.0),
         min_visible=0.2,
         max_angle=10.0,
+        semantic_labels={"kitten": 17, "dog": 18},
     )
     assert settings(paste_from_config(cfg)) == settings(wanted)
 
@@ -139,12 +142,17 @@ def test_the_mapper_takes_the_rest_from_detectron2s_keys(cfg):
     try:
         cfg.DATASETS.TRAIN = ("config_test_train",)
         cfg.MODEL.MASK_ON = True
-        cfg.INPUT.MASK_FORMAT = "bitmask"
+        cfg.INPUT.MASK_FORMAT = "cropped"
         cfg.INPUT.FORMAT = "RGB"
-        mapper = EMPasteMapper(cfg, is_train=True, keep_record=True)
+        cfg.EMPASTE.PASTE_AFTER = True
+        mapper = EMPasteMapper(cfg, is_train=True)
+        assert not mapper.keep_record
+        cfg.EMPASTE.KEEP_RECORD = True
+        mapper = EMPasteMapper(cfg, is_train=True)
         assert mapper.paste.class_names == (*CLASSES, "horse")
         assert mapper.use_instance_mask
-        assert mapper.instance_mask_format == "bitmask"
+        assert mapper.instance_mask_format == "cropped"
+        assert mapper.paste_after_augmentations
         assert mapper.image_format == "RGB"
         assert mapper.keep_record
         assert EMPasteMapper(cfg, is_train=False).paste is None

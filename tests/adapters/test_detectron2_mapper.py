@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import copy
+import doctest
 import logging
 import pickle
 
 import cv2
 import numpy as np
 import pytest
-from detectron2_data import CLASSES, HEIGHT, WIDTH, write_photos
+from detectron2_data import (
+    CLASSES,
+    HEIGHT,
+    WIDTH,
+    augmentations,
+    call,
+    check_invariants,
+    large_scale_jitter,
+    make_mapper,
+    masks_of,
+    write_photos,
+)
 
 from empaste_aug import ArgumentError, DatasetError, EMPaste
 from empaste_aug.types import Instance, Scene
@@ -19,10 +31,11 @@ pytest.importorskip("detectron2")
 import torch
 from detectron2.data import DatasetMapper, MetadataCatalog
 from detectron2.data import transforms as T  # noqa: N812
-from detectron2.structures import BitMasks, BoxMode, PolygonMasks
+from detectron2.structures import BoxMode, PolygonMasks
 
 from empaste_aug.adapters._detectron2_masks import polygon_area
-from empaste_aug.adapters.detectron2 import EMPasteMapper
+from empaste_aug.adapters.detectron2 import CroppedMasks, EMPasteMapper
+from empaste_aug.stream import SampleKey, seeded
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn.t accept a copy keyword:DeprecationWarning",
@@ -40,75 +53,28 @@ def paste(small_bank):
     return EMPaste(small_bank, count=(1, 4), class_names=CLASSES)
 
 
-def make_mapper(paste, *, augmentations=(), is_train=True, **options):
-    options = {"use_instance_mask": True, "instance_mask_format": "bitmask", **options}
-    options.setdefault("image_format", "RGB")
-    return EMPasteMapper(is_train, augmentations=list(augmentations), paste=paste, **options)
-
-
-def call(mapper, dataset_dict, seed=0):
-    np.random.seed(seed)  # noqa: NPY002
-    return mapper(dataset_dict)
-
-
-def augmentations():
-    return [
-        T.RandomCrop("relative_range", (0.5, 0.5)),
-        T.ResizeShortestEdge((48, 80, 120), 160, "choice"),
-        T.RandomFlip(),
-    ]
-
-
-def masks_of(instances):
-    """(N, H, W) bool, from either format."""
-    if isinstance(instances.gt_masks, BitMasks):
-        return instances.gt_masks.tensor.numpy()
-    from detectron2.structures import polygons_to_bitmask
-
-    polygons = instances.gt_masks.polygons
-    masks = [polygons_to_bitmask(p, *instances.image_size) for p in polygons]
-    return np.array(masks, dtype=bool).reshape(-1, *instances.image_size)
-
-
-def check_invariants(mapped):
-    """No empty mask; boxes inside the image and tight; classes in range; sizes agree."""
-    instances = mapped["instances"]
-    assert tuple(mapped["image"].shape[1:]) == instances.image_size
-    assert mapped["image"].dtype == torch.uint8
-    masks = masks_of(instances)
-    boxes = instances.gt_boxes.tensor.numpy()
-    assert len(masks) == len(boxes) == len(instances.gt_classes)
-    height, width = instances.image_size
-    for index, (mask, box) in enumerate(zip(masks, boxes, strict=True)):
-        assert 0 <= instances.gt_classes[index] < len(CLASSES)
-        assert mask.any()
-        assert 0 <= box[0] < box[2] <= width
-        assert 0 <= box[1] < box[3] <= height
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        tight = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-        if isinstance(instances.gt_masks, PolygonMasks):
-            vertices = np.concatenate(instances.gt_masks.polygons[index]).reshape(-1, 2)
-            vertices = vertices.clip(0, (width, height))
-            np.testing.assert_allclose(box, [*vertices.min(axis=0), *vertices.max(axis=0)])
-            assert (box[:2] <= tight[:2] + 1).all()
-            assert (box[2:] >= tight[2:] - 1).all()
-        else:
-            np.testing.assert_array_equal(box, tight)
-
-
-@pytest.mark.parametrize("mask_format", ["bitmask", "polygon"])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("mask_format", ["bitmask", "polygon", "cropped"])
 @pytest.mark.parametrize("placement", ["random", "space_maximize"])
-def test_masks_are_not_empty_and_boxes_tight(photos, small_bank, mask_format, placement):
+def test_masks_are_not_empty_and_boxes_tight(photos, small_bank, mask_format, placement, after):
+    """2,016 samples in all."""
     paste = EMPaste(small_bank, count=(0, 4), placement=placement, class_names=CLASSES)
-    mapper = make_mapper(
-        paste, augmentations=augmentations(), instance_mask_format=mask_format, keep_record=True
-    )
+    mappers = [
+        make_mapper(
+            paste,
+            augmentations=chosen,
+            instance_mask_format=mask_format,
+            paste_after_augmentations=after,
+            keep_record=True,
+        )
+        for chosen in (augmentations(), large_scale_jitter())
+    ]
     pasted = 0
-    for seed in range(500):
-        mapped = call(mapper, photos[seed % len(photos)], seed)
+    for seed in range(168):
+        mapped = call(mappers[seed % 2], photos[seed % len(photos)], seed)
         check_invariants(mapped)
         pasted += len(mapped["empaste_record"].placements)
-    assert pasted > 500
+    assert pasted > 168
 
 
 @pytest.mark.parametrize("image_format", ["RGB", "BGR"])
@@ -381,10 +347,108 @@ def test_polygons_that_leave_no_pixel_after_augmentation_are_left_out(tmp_path, 
     assert lost > 0
 
 
-@pytest.mark.parametrize("key", ["sem_seg_file_name", "pan_seg_file_name"])
-def test_semantic_and_panoptic_labels_are_refused(photos, paste, key):
-    with pytest.raises(DatasetError, match=key):
-        make_mapper(paste)({**photos[0], key: "labels.png"})
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("count", [0, 3])
+def test_cropped_masks_are_the_bitmasks(photos, small_bank, after, count):
+    paste = EMPaste(small_bank, count=count, class_names=CLASSES)
+    options = {"augmentations": large_scale_jitter(), "paste_after_augmentations": after}
+    bit = make_mapper(paste, **options)
+    cropped = make_mapper(paste, instance_mask_format="cropped", **options)
+    for seed in range(40):
+        photo = photos[seed % len(photos)]
+        wanted, got = (call(m, photo, seed)["instances"] for m in (bit, cropped))
+        assert isinstance(got.gt_masks, CroppedMasks)
+        assert torch.equal(got.gt_masks.to_bitmasks().tensor, wanted.gt_masks.tensor)
+        assert torch.equal(got.gt_boxes.tensor, wanted.gt_boxes.tensor)
+        assert torch.equal(got.gt_classes, wanted.gt_classes)
+
+
+def test_cropped_masks_without_pasting(photos, paste):
+    options = {"augmentations": large_scale_jitter(), "instance_mask_format": "cropped"}
+    mapper, pasting = make_mapper(None, **options), make_mapper(paste, **options)
+    bit = make_mapper(None, augmentations=large_scale_jitter(), recompute_boxes=True)
+    with_crowd = copy.deepcopy(photos[0])
+    with_crowd["annotations"][0]["iscrowd"] = 1
+    for seed, photo in enumerate([*photos, *photos, with_crowd]):
+        got, wanted = call(mapper, photo, seed)["instances"], call(bit, photo, seed)["instances"]
+        assert torch.equal(got.gt_masks.to_bitmasks().tensor, wanted.gt_masks.tensor)
+        assert torch.equal(got.gt_boxes.tensor, wanted.gt_boxes.tensor)
+        assert torch.equal(got.gt_classes, wanted.gt_classes)
+        empty = {**photo, "annotations": []}
+        assert len(call(mapper, empty)["instances"].gt_masks) == 0
+        assert isinstance(call(pasting, photo)["instances"].gt_masks, CroppedMasks)
+
+
+def test_padding_is_no_part_of_a_mask(photos, paste):
+    """FixedSizeCrop pads segmentations with 255, which DatasetMapper takes for the object."""
+    from empaste_aug.adapters._detectron2_masks import encode_rle
+
+    mapper = make_mapper(paste, augmentations=[T.Resize((40, 60)), T.FixedSizeCrop((64, 64))])
+    photo = copy.deepcopy(photos[0])
+    for annotation, mask in zip(photo["annotations"], polygon_masks(photo), strict=True):
+        annotation["segmentation"] = encode_rle(mask)
+    masks = masks_of(call(mapper, photo)["instances"])
+    assert len(masks) > len(photo["annotations"])
+    assert not masks[:, 40:].any()
+    assert not masks[:, :, 60:].any()
+
+
+def test_the_data_sets_dict_stays_as_it_is(photos, paste):
+    for after in (False, True):
+        mapper = make_mapper(
+            paste, augmentations=large_scale_jitter(), paste_after_augmentations=after
+        )
+        photo = copy.deepcopy(photos[0])
+        photo["custom"] = {"of": ["the user"]}
+        for annotation in photo["annotations"]:
+            annotation["segmentation"] = [np.array(p) for p in annotation["segmentation"]]
+        before = pickle.dumps(photo)
+        mapped = call(mapper, photo)
+        assert pickle.dumps(photo) == before
+        assert mapped["custom"] == photo["custom"]
+        assert mapped["custom"] is not photo["custom"]
+
+
+def test_within_a_keyed_loader_the_sample_follows_from_its_key(photos, paste):
+    mapper = make_mapper(paste, augmentations=augmentations(), keep_record=True)
+    with seeded(SampleKey(seed=3, position=40)):
+        first = mapper(photos[0])
+    np.random.seed(9)  # noqa: NPY002
+    with seeded((3, 40)):
+        again = mapper(photos[0])
+    with seeded((3, 41)):
+        other = mapper(photos[0])
+    assert first["empaste_record"].seed_key == (3, 40)
+    assert first["empaste_record"] == again["empaste_record"]
+    assert torch.equal(first["image"], again["image"])
+    assert other["empaste_record"].placements != first["empaste_record"].placements
+
+
+def test_an_unknown_mask_format_is_an_error(paste):
+    with pytest.raises(ArgumentError, match=r"instance_mask_format .*'rle' is none of"):
+        make_mapper(paste, instance_mask_format="rle")
+
+
+def test_images_that_augmentations_turn_into_floats_stay_so(photos, paste):
+    mapper = make_mapper(
+        paste, image_format="BGR", augmentations=[T.ColorTransform(lambda image: image / 2)]
+    )
+    plain = make_mapper(paste, image_format="BGR")
+    image = call(mapper, photos[0])["image"]
+    assert image.dtype == torch.float64
+    torch.testing.assert_close(image, call(plain, photos[0])["image"] / 2, check_dtype=False)
+
+
+def test_the_docstrings_example(photos, small_bank, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = cv2.imread(photos[0]["file_name"])
+    cv2.imwrite("photo.jpg", image)
+    names = {"EMPaste": lambda _, **options: EMPaste(small_bank, **options)}
+    example = doctest.DocTestParser().get_doctest(
+        EMPasteMapper.__doc__, {**names, "EMPasteMapper": EMPasteMapper}, "EMPasteMapper", None, 0
+    )
+    assert example.examples
+    assert doctest.DocTestRunner().run(example).failed == 0
 
 
 def test_precomputed_proposals_are_refused(paste):

@@ -127,18 +127,6 @@ def test_no_polygons_have_no_area():
     assert masks.mask_to_polygons(np.zeros((3, 3), dtype=bool)) == ([], False)
 
 
-def test_mask_boxes_are_tight(rng):
-    stack = np.stack([random_mask(rng, 30, 40) for _ in range(20)] + [np.zeros((30, 40), bool)])
-    stack[5] = False
-    stack[5, 29, 39] = True
-    boxes = masks.mask_boxes(stack)
-    assert boxes.dtype == np.float32
-    for box, mask in zip(boxes[:-1], stack[:-1], strict=True):
-        assert tuple(box) == tight_box(mask)
-    assert boxes[-1, 0] == boxes[-1, 2]
-    assert masks.mask_boxes(stack[:0]).shape == (0, 4)
-
-
 def test_rle_round_trip(rng):
     mask = random_mask(rng, 20, 30)
     np.testing.assert_array_equal(coco.decode(masks.encode_rle(mask)).astype(bool), mask)

@@ -69,7 +69,29 @@ def test_two_workers_hand_out_whole_batches_that_differ(cfg):
         assert masks.flatten(1).any(dim=1).all()
 
 
+def losses_of(cfg, batch):
+    """One step's losses of a model with the same weights and the same draws every time."""
+    torch.manual_seed(0)
+    model = build_model(cfg).train()
+    with EventStorage():
+        return {name: loss.item() for name, loss in model(batch).items()}
+
+
+@pytest.mark.parametrize("paste_after", [False, True])
+def test_cropped_masks_give_the_same_losses_as_bitmasks(cfg, paste_after):
+    """Through a worker, in the whole of Mask R-CNN."""
+    cfg.DATALOADER.NUM_WORKERS = 1
+    cfg.EMPASTE.PASTE_AFTER = paste_after
+    losses = []
+    for mask_format in ("bitmask", "cropped"):
+        cfg.INPUT.MASK_FORMAT = mask_format
+        losses.append(losses_of(cfg, load(cfg, 1)[0]))
+    assert losses[0] == losses[1]
+    assert losses[0]["loss_mask"] > 0
+
+
 def test_the_loss_falls(cfg):
+    cfg.INPUT.MASK_FORMAT = "cropped"
     torch.manual_seed(0)
     model = build_model(cfg).train()
     optimizer = build_optimizer(cfg, model)
