@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import _common
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from samples import CUTOUT_SIDES, draw_blob
 
-from empaste_aug.bank import BankWriter
 from empaste_aug.bank.files import sha256_of
 from empaste_aug.bank.schema import INDEX, MANIFEST
-from empaste_aug.imageio import read_image
-from empaste_aug.offline.sample import SOURCES
 
 PHOTOS = 24
 SIZE = (480, 640)
 OBJECTS = (4, 10)
 """The least and the most objects of a photo; COCO has about 7."""
-CUTOUTS = 300
 JPEG_QUALITY = 95
-
-
-def load_photos() -> list[NDArray[np.uint8]]:
-    """Photos inside installed packages."""
-    return [read_image(Path(str(files(s.package))) / s.file) for s in SOURCES if s.label]
 
 
 def blob_polygon(rng: np.random.Generator, side: float, centre: tuple[float, float]) -> list[float]:
@@ -49,7 +38,7 @@ def make_dataset(folder: Path, rng: np.random.Generator) -> list[dict[str, Any]]
     from detectron2.structures import BoxMode
 
     folder.mkdir()
-    photos, dicts = load_photos(), []
+    photos, dicts = _common.load_photos(), []
     height, width = SIZE
     for number in range(PHOTOS):
         photo = photos[number % len(photos)]
@@ -100,24 +89,15 @@ def load_coco(root: Path, limit: int) -> list[dict[str, Any]]:
 def write_bank(path: Path, rows: int, rng: np.random.Generator) -> None:
     """A JPEG bank of blob-shaped photo crops, its index repeated to this many rows.
 
-    The rows share the same `CUTOUTS` records, so the bank has the index of a large one and the
+    The rows share the same few records, so the bank has the index of a large one and the
     shards of a small one. A record's checksum does not cover its row, so all of them can be read.
     """
-    photos = load_photos()
-    with BankWriter(path, categories=["thing"], supervision="masks", codec="jpeg") as writer:
-        for number in range(CUTOUTS):
-            photo = photos[number % len(photos)]
-            mask = draw_blob(rng, int(rng.integers(CUTOUT_SIDES[0], CUTOUT_SIDES[1] + 1)))
-            mask = mask[: photo.shape[0], : photo.shape[1]]
-            h, w = mask.shape
-            y, x = rng.integers(photo.shape[0] - h + 1), rng.integers(photo.shape[1] - w + 1)
-            rgb, alpha = photo[y : y + h, x : x + w], mask * np.uint8(255)
-            writer.add(rgb, alpha, category_id=0, score=1.0)
+    _common.write_bank(path, _common.load_photos(), rng)
     index = np.load(path / INDEX)
     np.save(path / INDEX, np.resize(index, rows))
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     manifest["rows"] = rows
-    manifest["shards"][0]["rows"] += rows - CUTOUTS  # there is one
+    manifest["shards"][0]["rows"] += rows - _common.CUTOUTS  # there is one
     size = (path / INDEX).stat().st_size
     manifest["files"][INDEX] = {"bytes": size, "sha256": sha256_of(path / INDEX)}
     (path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")

@@ -9,7 +9,6 @@ least of many calls. Results are compared before anything is timed.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 import cv2
 import numba
 import numpy as np
+from _common import write_json
 from numpy.typing import NDArray
 
 from empaste_aug import kernels
@@ -407,11 +407,7 @@ def main(argv: list[str] | None = None) -> int:
                     "ratio": theirs / ours,
                 }
             )
-    if arguments.json is not None:
-        content = {"machine": machine, "warmup_s": warmup, "cases": rows}
-        temporary = arguments.json.with_name(arguments.json.name + ".part")
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, arguments.json)
+    write_json(arguments.json, {"machine": machine, "warmup_s": warmup, "cases": rows})
     return 0
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import gc
 import io
-import json
 import logging
 import multiprocessing
 import os
@@ -28,6 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from _common import write_json
 from _loader_data import load_coco, make_dataset, write_bank
 from detectron2.data import DatasetMapper
 from detectron2.data import transforms as T  # noqa: N812
@@ -304,11 +304,7 @@ def main(argv: list[str] | None = None) -> int:
                     row |= run_loader(mapper, dicts, workers, method, batches)
                     loaded.append(row)
                     print_loader(row)
-    if arguments.json is not None:
-        content = {"setting": setting, "mappers": mapped, "loaders": loaded}
-        temporary = arguments.json.with_name(arguments.json.name + ".part")
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, arguments.json)
+    write_json(arguments.json, {"setting": setting, "mappers": mapped, "loaders": loaded})
     return 0
 
 

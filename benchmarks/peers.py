@@ -21,20 +21,18 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from _common import load_photos, write_bank, write_json
 from _peers_worker import count_faults
 from numpy.typing import NDArray
-from samples import draw_blob, make_scene
+from samples import make_scene
 
 from empaste_aug import kernels
-from empaste_aug.bank import BankWriter, MaskBank
-from empaste_aug.imageio import read_image
-from empaste_aug.offline.sample import SOURCES
+from empaste_aug.bank import MaskBank
 from empaste_aug.paste import EMPaste
 from empaste_aug.types import Cutout, Instance, Record, Scene
 
@@ -47,7 +45,6 @@ SIDE = 1024
 PASTED = 10
 SCALE = (0.3, 1.0)
 MAX_ANGLE = 30.0
-CUTOUTS = 200
 WARM_UP = 3
 """Rounds at the start that are not counted."""
 MOST_SEEDS = 200
@@ -115,25 +112,6 @@ class Peer:
             self._process.stdin.close()
         self._process.stdout.close()
         return self._process.wait()
-
-
-def write_bank(path: Path, codec: str, sides: Sequence[int]) -> None:
-    """A bank of blob-shaped crops of photos, their longer sides about in this range."""
-    photos, rng = load_photos(), np.random.default_rng(1)
-    with BankWriter(path, categories=["thing"], supervision="masks", codec=codec) as writer:
-        for number in range(CUTOUTS):
-            photo = photos[number % len(photos)]
-            mask = draw_blob(rng, int(rng.integers(sides[0], sides[1] + 1)))
-            mask = mask[: photo.shape[0], : photo.shape[1]]
-            h, w = mask.shape
-            y, x = rng.integers(photo.shape[0] - h + 1), rng.integers(photo.shape[1] - w + 1)
-            rgb, alpha = photo[y : y + h, x : x + w], mask * np.uint8(255)
-            writer.add(rgb, alpha, category_id=0, score=1.0)
-
-
-def load_photos() -> list[NDArray[np.uint8]]:
-    """Photos inside installed packages."""
-    return [read_image(Path(str(files(s.package))) / s.file) for s in SOURCES if s.label]
 
 
 def plan(paste: EMPaste, scenes: Sequence[Scene], rounds: int) -> list[Work]:
@@ -313,17 +291,18 @@ def main(argv: list[str] | None = None) -> int:
     kernels.warmup()
     rng = np.random.default_rng(0)
     count = (9 if arguments.quick else 90) + WARM_UP
+    photos = load_photos()
     with tempfile.TemporaryDirectory() as folder:
         paths = {codec: Path(folder) / codec for codec in ("jpeg", "raw")}
         for codec, path in paths.items():
-            write_bank(path, codec, arguments.sides)
+            write_bank(path, photos, np.random.default_rng(1), codec=codec, sides=arguments.sides)
         banks = {codec: MaskBank(path) for codec, path in paths.items()}
         banks["memory"] = MemoryBank(paths["jpeg"])
         paste = {
             name: EMPaste(bank, count=PASTED, scale=SCALE, max_angle=MAX_ANGLE)
             for name, bank in banks.items()
         }
-        scenes = [make_scene(photo, SIDE, SIDE, rng)[1] for photo in load_photos()]
+        scenes = [make_scene(photo, SIDE, SIDE, rng)[1] for photo in photos]
         works = plan(paste["memory"], scenes, count)
         work_file = Path(folder) / "work.npz"
         write_work(work_file, scenes, banks["memory"], works)
@@ -352,11 +331,9 @@ def main(argv: list[str] | None = None) -> int:
     for python, reasons in missing.items():
         print(*(f"not in {python}: {reason}" for reason in reasons), sep="\n")
     print_table(ours, others)
-    if arguments.json is not None:
-        content = {"setting": setting, "ours": ours, "peers": others, "missing": missing}
-        temporary = arguments.json.with_name(arguments.json.name + ".part")
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, arguments.json)
+    write_json(
+        arguments.json, {"setting": setting, "ours": ours, "peers": others, "missing": missing}
+    )
     return 0
 
 

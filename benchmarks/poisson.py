@@ -14,7 +14,6 @@ change nothing. Photos are smooth random fields with edges unless --photos gives
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 import cv2
 import numba
 import numpy as np
+from _common import write_json
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import linalg
@@ -263,11 +263,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"{differences}  " + "/".join(f"{v:.2f}" for v in row["stages_ms"].values()),
                 flush=True,
             )
-    if arguments.json is not None:
-        temporary = arguments.json.with_name(arguments.json.name + ".part")
-        content = {"machine": machine, "cases": rows}
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, arguments.json)
+    write_json(arguments.json, {"machine": machine, "cases": rows})
     return 0
 
 

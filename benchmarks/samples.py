@@ -11,7 +11,6 @@ busy machine slows all of them, and each figure is the median over many rounds.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -19,7 +18,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -27,12 +25,11 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import simplejpeg
+from _common import draw_blob, load_photos, write_bank, write_json
 from numpy.typing import NDArray
 
 from empaste_aug import kernels
-from empaste_aug.bank import BankWriter, MaskBank
-from empaste_aug.imageio import read_image
-from empaste_aug.offline.sample import SOURCES
+from empaste_aug.bank import MaskBank
 from empaste_aug.paste import EMPaste, composition
 from empaste_aug.paste.annotate import Layers
 from empaste_aug.paste.place import PLACEMENTS, FreeSpace, Placer
@@ -41,9 +38,6 @@ from empaste_aug.types import Instance, Scene
 PHOTO_SIZES = ((375, 500), (480, 640), (1024, 1024))
 COUNTS = (1, 4, 10)
 ORIGINALS = 10
-CUTOUTS = 300
-CUTOUT_SIDES = (60, 300)
-"""The least and the greatest longer side of a cut-out, in pixels."""
 JPEG_QUALITY = 95
 """Of the photos: their files are then as large as VOC's and COCO's. The bank has its default."""
 
@@ -60,34 +54,6 @@ HOOKS: tuple[tuple[Any, str, str], ...] = (
     (Layers, "instances", "annotate"),
 )
 """What is timed for which stage; none of them calls another. "blend" has the image's copy in it."""
-
-
-def draw_blob(rng: np.random.Generator, side: int) -> NDArray[np.bool_]:
-    """(h, w) bool: a smooth blob, its longer side about `side`, with 3 empty pixels around it."""
-    angles, radii = np.linspace(0, 2 * np.pi, 60, endpoint=False), np.ones(60)
-    for wave in range(2, 6):
-        radii += rng.uniform(0, 0.5 / wave) * np.cos(wave * angles + rng.uniform(0, 2 * np.pi))
-    points = np.column_stack((np.cos(angles), rng.uniform(0.5, 1) * np.sin(angles)))
-    points *= radii[:, None]
-    points -= points.min(axis=0)
-    points = np.rint(points * (side - 7) / points.max()).astype(np.int32) + 3
-    mask = np.zeros(points.max(axis=0)[::-1] + 4, np.uint8)
-    cv2.fillPoly(mask, [points], 1)
-    return mask.astype(bool)
-
-
-def write_bank(path: Path, photos: list[NDArray[np.uint8]], rng: np.random.Generator) -> MaskBank:
-    """A JPEG bank of blob-shaped crops of the photos."""
-    with BankWriter(path, categories=["thing"], supervision="masks", codec="jpeg") as writer:
-        for number in range(CUTOUTS):
-            photo = photos[number % len(photos)]
-            mask = draw_blob(rng, int(rng.integers(CUTOUT_SIDES[0], CUTOUT_SIDES[1] + 1)))
-            mask = mask[: photo.shape[0], : photo.shape[1]]
-            h, w = mask.shape
-            y, x = rng.integers(photo.shape[0] - h + 1), rng.integers(photo.shape[1] - w + 1)
-            rgb, alpha = photo[y : y + h, x : x + w], mask * np.uint8(255)
-            writer.add(rgb, alpha, category_id=0, score=1.0)
-    return MaskBank(path)
 
 
 def make_scene(
@@ -207,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
     cv2.setNumThreads(1)
     kernels.warmup()
     rng = np.random.default_rng(0)
-    photos = [read_image(Path(str(files(s.package))) / s.file) for s in SOURCES if s.label]
+    photos = load_photos()
     samples = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         bank = write_bank(Path(folder) / "bank", photos, rng)
@@ -238,11 +204,7 @@ def main(argv: list[str] | None = None) -> int:
         "\nms, medians; pasted: mean. blend: with the image's copy. /decode: over cv2.imdecode."
         "\nrender: the recorded placements again, with reads; finding: what the call adds to it."
     )
-    if arguments.json is not None:
-        content = json.dumps({"setting": setting, "cases": rows}, indent=2)
-        temporary = arguments.json.with_name(arguments.json.name + ".part")
-        temporary.write_text(content + "\n", encoding="utf-8")
-        os.replace(temporary, arguments.json)
+    write_json(arguments.json, {"setting": setting, "cases": rows})
     return 0
 
 

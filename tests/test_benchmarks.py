@@ -80,8 +80,8 @@ def test_samples(
     samples = import_module("samples")
     monkeypatch.setattr(samples, "PHOTO_SIZES", ((60, 90),))
     monkeypatch.setattr(samples, "COUNTS", (2,))
-    monkeypatch.setattr(samples, "CUTOUTS", 20)
-    monkeypatch.setattr(samples, "CUTOUT_SIDES", (15, 30))
+    monkeypatch.setattr(import_module("_common"), "CUTOUTS", 20)
+    monkeypatch.setattr(import_module("_common"), "CUTOUT_SIDES", (15, 30))
     content = run(samples, tmp_path)
     check_keys("samples.py", content)
     assert {row["placement"] for row in content["cases"]} == {"random", "space_maximize"}
@@ -91,7 +91,7 @@ def test_samples(
 def test_peers(scripts: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     peers = import_module("peers")
     monkeypatch.setattr(peers, "SIDE", 200)
-    monkeypatch.setattr(peers, "CUTOUTS", 30)
+    monkeypatch.setattr(import_module("_common"), "CUTOUTS", 30)
     content = run(peers, tmp_path, "--sides", "20", "50", "--peer-python", sys.executable)
     check_keys("peers.py", content)
     assert content["setting"]["cutout_sides"] == [20, 50]
@@ -146,7 +146,7 @@ def test_loader(
     monkeypatch.setattr(loader, "BANK_ROWS", 500)
     monkeypatch.setattr(loader, "WORKERS", (0, 1))
     monkeypatch.setattr(data, "SIZE", (96, 128))
-    monkeypatch.setattr(data, "CUTOUTS", 20)
+    monkeypatch.setattr(import_module("_common"), "CUTOUTS", 20)
     content = run(loader, tmp_path)
     check_keys("loader.py", content)
     assert content["setting"]["bank_rows"] == 500
@@ -174,7 +174,7 @@ def test_large_bank_is_read_at_every_row(scripts: None, tmp_path: Path) -> None:
     data.write_bank(tmp_path / "bank", 700, np.random.default_rng(0))
     bank = MaskBank(tmp_path / "bank")
     assert len(bank) == 700
-    np.testing.assert_array_equal(bank[5].rgb, bank[5 + data.CUTOUTS].rgb)
+    np.testing.assert_array_equal(bank[5].rgb, bank[5 + 300].rgb)
     bank.verify_checksums()
 
 

@@ -101,3 +101,30 @@ def check_same_size(name: str, array: NDArray[Any], other: str, size: tuple[int,
             f"{name}: its height and width {array.shape[:2]} differ from those of {other}, "
             f"{tuple(size[:2])}"
         )
+
+
+def as_rows(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A view of a contiguous (H, W, 3) image as (H, 3 W) bytes."""
+    return image.reshape(image.shape[0], 3 * image.shape[1])
+
+
+def check_paste(
+    image: NDArray[np.uint8], rgb: NDArray[np.uint8], mask: Mask, keep: Mask | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """What is pasted, as the kernels take it: `rgb` as rows of bytes, `mask` of 0 and 1, `keep`.
+
+    An array without elements stands for no `keep`.
+
+    Raises:
+        ArgumentError: an array has a wrong dtype or shape, or `image` is read-only.
+    """
+    check_rgb("image", image)
+    check_writeable("image", image)
+    rgb = as_rgb("rgb", rgb)
+    binary = as_binary("mask", mask)
+    check_same_size("mask", binary, "rgb", rgb.shape)
+    kept = np.empty((0, 0), np.uint8)
+    if keep is not None:
+        kept = as_bytes("keep", keep)
+        check_same_size("keep", kept, "rgb", rgb.shape)
+    return as_rows(rgb), binary, kept

@@ -25,9 +25,9 @@ from empaste_aug.kernels._poisson_layout import (
 
 _F32 = np.float32
 _QUARTER, _THREE_QUARTERS, _FOUR = _F32(0.25), _F32(0.75), _F32(4)
-_SMALL_CHANGE = _F32(2.5)  # grey levels on the rim, of which about a tenth is left to do
-_SMALL_REST = _F32(0.5)  # grey levels left to do, as far as two changes tell
-_MOST_CYCLES = 16
+_SMALL_CHANGE = _F32(1.5)  # grey levels on the rim, of which about a tenth is left to do
+_SMALL_REST = _F32(0.25)  # grey levels left to do, as far as two changes tell
+_MOST_CYCLES = 100
 
 
 @kernel

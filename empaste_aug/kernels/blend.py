@@ -25,6 +25,8 @@ from empaste_aug.kernels._check import (
     as_binary,
     as_bytes,
     as_rgb,
+    as_rows,
+    check_paste,
     check_rgb,
     check_same_size,
     check_writeable,
@@ -95,10 +97,10 @@ def composite(
     if opacity.size == 0:
         return
     if image.flags.c_contiguous:
-        _blend_rows.composite(_rows(image), _rows(rgb), opacity, x0, y0)
+        _blend_rows.composite(as_rows(image), as_rows(rgb), opacity, x0, y0)
     else:
         patch = image[y0 : y0 + height, x0 : x0 + width].copy()
-        _blend_rows.composite(_rows(patch), _rows(rgb), opacity, 0, 0)
+        _blend_rows.composite(as_rows(patch), as_rows(rgb), opacity, 0, 0)
         image[y0 : y0 + height, x0 : x0 + width] = patch
 
 
@@ -128,24 +130,11 @@ def gaussian_paste(
     Raises:
         ArgumentError: an array has a wrong dtype or shape, or `image` is read-only.
     """
-    check_rgb("image", image)
-    check_writeable("image", image)
-    rgb = as_rgb("rgb", rgb)
-    binary = as_binary("mask", mask)
-    check_same_size("mask", binary, "rgb", rgb.shape)
-    kept = np.empty((0, 0), np.uint8)
-    if keep is not None:
-        kept = as_bytes("keep", keep)
-        check_same_size("keep", kept, "rgb", rgb.shape)
+    pixels, binary, kept = check_paste(image, rgb, mask, keep)
     x0, y0 = index(x0), index(y0)
     if binary.size == 0 or image.size == 0:
         return
     target = np.ascontiguousarray(image)
-    _blend_rows.gaussian_paste(_rows(target), _rows(rgb), binary, x0, y0, kept)
+    _blend_rows.gaussian_paste(as_rows(target), pixels, binary, x0, y0, kept)
     if target is not image:
         image[...] = target
-
-
-def _rows(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A view of a contiguous (H, W, 3) image as (H, 3 W) bytes."""
-    return image.reshape(image.shape[0], -1)

@@ -34,12 +34,8 @@ from numpy.typing import NDArray
 
 from empaste_aug.kernels._check import (
     Mask,
-    as_binary,
-    as_bytes,
-    as_rgb,
-    check_rgb,
-    check_same_size,
-    check_writeable,
+    as_rows,
+    check_paste,
 )
 from empaste_aug.kernels._poisson_cells import list_cells
 from empaste_aug.kernels._poisson_equations import set_equations
@@ -90,20 +86,12 @@ def poisson_paste(
         array([[200, 210],
                [200, 200]], dtype=uint8)
     """
-    check_rgb("image", image)
-    check_writeable("image", image)
-    rgb = as_rgb("rgb", rgb)
-    binary = as_binary("mask", mask)
-    check_same_size("mask", binary, "rgb", rgb.shape)
-    kept = np.empty((0, 0), np.uint8)
-    if keep is not None:
-        kept = as_bytes("keep", keep)
-        check_same_size("keep", kept, "rgb", rgb.shape)
+    pixels, binary, kept = check_paste(image, rgb, mask, keep)
     x0, y0 = index(x0), index(y0)
     if binary.size == 0 or image.size == 0:
         return
     target = np.ascontiguousarray(image)
-    _paste(_rows(target), _rows(rgb), binary, x0, y0, kept)
+    _paste(as_rows(target), pixels, binary, x0, y0, kept)
     if target is not image:
         image[...] = target
 
@@ -114,11 +102,6 @@ def compile_poisson() -> None:
     mask = np.zeros((3, 3), np.bool_)
     mask[1, 1] = True
     poisson_paste(image, image[:3, :3], mask, 1, 1)
-
-
-def _rows(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A view of a contiguous (H, W, 3) image as (H, 3 W) bytes."""
-    return image.reshape(image.shape[0], -1)
 
 
 def _paste(

@@ -90,7 +90,7 @@ def test_any_patch(
     image, rgb = smooth(rng, 24, 30), smooth(rng, height, width)
     mask = rng.random((height, width)) < density
     keep = rng.random((height, width)) < 0.8 if limited else None
-    check(image, rgb, mask, x0, y0, keep)
+    check(image, rgb, mask, x0, y0, keep, worst=2.0)  # `keep` of noise converges slowly
 
 
 @pytest.mark.parametrize("shape", ["ellipse", "lines", "holes", "parts", "spiral", "grid"])
