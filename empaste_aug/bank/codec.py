@@ -1,7 +1,7 @@
 """How the pixels of one record become bytes and pixels again.
 
-RGB is JPEG at 4:2:0, as most photos are, or raw; alpha is zstd over the raw rows. Both ends give
-the same bytes for the same pixels.
+RGB is JPEG at 4:4:4 or raw; alpha is zstd over the raw rows. Both ends give the same bytes for
+the same pixels.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def encode_rgb(rgb: NDArray[np.uint8], codec: str, jpeg_quality: int) -> bytes:
         return rgb.tobytes()
     return cast(
         bytes,
-        simplejpeg.encode_jpeg(rgb, quality=jpeg_quality, colorspace="RGB", colorsubsampling="420"),
+        simplejpeg.encode_jpeg(rgb, quality=jpeg_quality, colorspace="RGB", colorsubsampling="444"),
     )
 
 

@@ -55,7 +55,7 @@ class BankWriter:
         config: the method's settings, for the manifest: what JSON can hold.
         input_hash: a hash of the input data, for the manifest.
         classifier: the classifier's file; its name and SHA-256 go into the manifest.
-        codec: "jpeg" (4:2:0) or "raw" for the rgb.
+        codec: "jpeg" (4:4:4) or "raw" for the rgb.
         jpeg_quality: 1 to 100, for "jpeg".
         shard_bytes: a shard ends before the record that would take its pixels past this.
         overwrite: replace a finished bank. The old one is gone as soon as the writer is made.
@@ -77,7 +77,7 @@ class BankWriter:
         input_hash: str | None = None,
         classifier: str | os.PathLike[str] | None = None,
         codec: str = "jpeg",
-        jpeg_quality: int = 95,
+        jpeg_quality: int = 90,
         shard_bytes: int = 256 * MEBIBYTE,
         overwrite: bool = False,
     ) -> None:

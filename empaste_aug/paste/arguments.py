@@ -11,7 +11,7 @@ import numpy as np
 from empaste_aug.paste.annotate import MAX_PASTES
 from empaste_aug.paste.blending import BLENDS, parse_blend
 from empaste_aug.paste.place import PLACEMENTS, PlacementConfig
-from empaste_aug.types import ArgumentError, Instance, Scene
+from empaste_aug.types import ArgumentError, Instance, Placement, Scene
 
 Blend = str | Mapping[str, float]
 
@@ -19,7 +19,7 @@ Blend = str | Mapping[str, float]
 def placement_config(
     *,
     placement: str,
-    scale: tuple[float, float],
+    scale: float | tuple[float, float],
     max_angle: float,
     max_scale: float | None,
     flip: float,
@@ -111,6 +111,9 @@ def check_resize(resize: float) -> float:
 
 
 def _check_instance(where: str, instance: Instance) -> None:
+    category = instance.category_id
+    if not isinstance(category, (int, np.integer)) or category < 0:
+        raise ArgumentError(f"{where}.category_id: {category!r} is not an integer >= 0")
     if len(instance.bbox) != 4 or not all(map(math.isfinite, instance.bbox)):
         raise ArgumentError(f"{where}.bbox: {instance.bbox!r} is not four finite numbers, XYXY")
     mask, keypoints = instance.mask, instance.keypoints
@@ -122,12 +125,28 @@ def _check_instance(where: str, instance: Instance) -> None:
         raise ArgumentError(f"{where}.keypoints: not (K, 3) finite numbers")
 
 
-def _scale_range(scale: tuple[float, float]) -> tuple[float, float]:
-    bounds = _pair(scale)
+def check_placement(where: str, placement: Placement, rows: int) -> None:
+    """ArgumentError where a placement is not what `types` says, or not of a bank of `rows` rows."""
+    row = placement.cutout_id
+    if not (isinstance(row, (int, np.integer)) and 0 <= row < rows):
+        raise ArgumentError(f"{where}.cutout_id: {row!r} is no row of the bank, which has {rows}")
+    if not (len(placement.center) == 2 and all(map(math.isfinite, placement.center))):
+        raise ArgumentError(f"{where}.center: {placement.center!r} is not two finite numbers, x, y")
+    if not (_is_number(placement.scale) and 0 < placement.scale < math.inf):
+        raise ArgumentError(f"{where}.scale: {placement.scale!r} is not a positive number")
+    if not (_is_number(placement.angle) and math.isfinite(placement.angle)):
+        raise ArgumentError(f"{where}.angle: {placement.angle!r} is not a number of degrees")
+    parse_blend(placement.blend)
+
+
+def _scale_range(scale: float | tuple[float, float]) -> tuple[float, float]:
+    bounds: tuple[Any, Any] | None = (scale, scale) if _is_number(scale) else _pair(scale)
     if bounds is None or not (
         all(_is_number(b) for b in bounds) and 0 < bounds[0] <= bounds[1] < math.inf
     ):
-        raise ArgumentError(f"scale: {scale!r} is not (low, high) with 0 < low <= high")
+        raise ArgumentError(
+            f"scale: {scale!r} is neither a positive number nor (low, high) with 0 < low <= high"
+        )
     return float(bounds[0]), float(bounds[1])
 
 

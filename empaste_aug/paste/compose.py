@@ -15,6 +15,7 @@ from empaste_aug.kernels.poisson import compile_poisson
 from empaste_aug.paste.arguments import (
     Blend,
     check_generator,
+    check_placement,
     check_resize,
     check_scene,
     names,
@@ -48,7 +49,7 @@ class EMPaste:
         selection: "uniform" over cut-outs, "balanced" over classes, class name -> weight (names
             that are not given are not drawn; `paste.rarity` makes those of a data set's rare
             classes), or a callable ``selection(scene, rng) -> row``: see `Selector`.
-        scale: (low, high): uniform factor on the cut-out's own size; Random only.
+        scale: a factor on the cut-out's own size, or (low, high), uniform; Random only.
         max_angle: rotation is uniform in [-max_angle, max_angle], degrees in [0, 180].
         max_scale: the most that Space-Maximize enlarges a cut-out; None: no limit (the paper).
         blend: "gaussian", "none" (hard edge at alpha >= 128), "poisson", a weighted mean of them
@@ -58,6 +59,7 @@ class EMPaste:
         min_visible: the least visible share, in [0, 1]. A paste that ends below it is not
             rendered; one that would leave an original below it is placed anew, up to 10 times.
         class_names: the data set's class names, contiguous; None: the scene's ids are the bank's.
+            Every class of the bank that may be pasted must be among them.
         category_map: bank class name -> data set class name, where they differ.
         exclude: bank classes that are never pasted.
         semantic_labels: class name of the data set -> value in `Scene.semantic`, where pasted
@@ -80,7 +82,7 @@ class EMPaste:
         placement: Literal["random", "space_maximize"] = "random",
         count: int | tuple[int, int] = 4,
         selection: Selection = "uniform",
-        scale: tuple[float, float] = (0.3, 1.0),
+        scale: float | tuple[float, float] = (0.3, 1.0),
         max_angle: float = 30.0,
         max_scale: float | None = None,
         blend: Blend = "gaussian",
@@ -172,12 +174,13 @@ class EMPaste:
         is skipped and recorded, as in `__call__`.
 
         Raises:
-            ArgumentError: as `__call__`; a placement's blending is unknown, its class excluded, or
-                only some of the placements are trimmed to free pixels.
+            ArgumentError: as `__call__`; a placement's row is not in the bank, its class excluded,
+                its blending unknown, or a number out of range; or only some of the placements are
+                trimmed to free pixels.
         """
         check_scene(scene)
-        for placement in placements:
-            parse_blend(placement.blend)
+        for position, placement in enumerate(placements):
+            check_placement(f"placements[{position}]", placement, len(self.bank))
         labels = self._resolved_labels()
         trims = any(placement.trim_to_free for placement in placements)
         if trims and not all(placement.trim_to_free for placement in placements):
@@ -226,9 +229,18 @@ class EMPaste:
             self._labels = self._map_labels()
         return self._labels
 
+    def _may_draw(self, name: str) -> bool:
+        return not isinstance(self.selection, Mapping) or self.selection.get(name, 0) > 0
+
     def _map_labels(self) -> Labels:
         bank_classes = self.bank.categories
         return Labels(
-            map_categories(bank_classes, self.class_names, self.category_map, self.exclude),
+            map_categories(
+                bank_classes,
+                self.class_names,
+                self.category_map,
+                self.exclude,
+                unused=[name for name in bank_classes if not self._may_draw(name)],
+            ),
             semantic_values(self.semantic_labels, self.class_names or bank_classes),
         )

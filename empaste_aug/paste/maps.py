@@ -86,7 +86,7 @@ def paint_panoptic(
         added.append(Segment(number, instance.category_id, cutout_id=instance.cutout_id))
     if not added:
         return painted, tuple(segments)
-    present = set(np.unique(painted).tolist())
+    present = _values(painted)
     return painted, (*(segment for segment in segments if segment.id in present), *added)
 
 
@@ -102,6 +102,14 @@ def paint_maps(scene: Scene, pasted: Sequence[Instance], values: NDArray[np.int6
     if scene.panoptic is not None and pasted:
         maps["panoptic"], maps["segments"] = paint_panoptic(scene.panoptic, scene.segments, pasted)
     return maps
+
+
+def _values(labels: IntegerMap) -> set[int]:
+    """The values of a map: each of them begins a run along the rows, and runs are few."""
+    flat = labels.ravel()
+    begins = np.ones(flat.size, dtype=bool)
+    np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+    return set(np.unique(flat[begins]).tolist())
 
 
 def _set(target: IntegerMap, instance: Instance, value: int, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -21,8 +21,9 @@ def map_categories(
     class_names: Sequence[str] | None,
     category_map: Mapping[str, str],
     exclude: Sequence[str],
+    unused: Collection[str] = (),
 ) -> NDArray[np.int64]:
-    """The scene's category id of each of the bank's classes, -1 for excluded ones.
+    """The scene's category id of each of the bank's classes, -1 for those that have none.
 
     Classes match by equal names, after `category_map` renamed the bank's.
 
@@ -31,6 +32,7 @@ def map_categories(
         class_names: the data set's class names, contiguous; None: the scene uses the bank's ids.
         category_map: bank name -> data set name, for names that differ.
         exclude: bank names that are never pasted.
+        unused: bank names that need no partner, as the selection never draws them.
 
     Raises:
         ArgumentError: a name is unknown, or a class of the bank has no partner in the data set.
@@ -39,7 +41,7 @@ def map_categories(
         unknown = [name for name in names if name not in bank_classes]
         if unknown:
             raise ArgumentError(
-                f"{argument}: {unknown} not among the bank's classes {list(bank_classes)}"
+                f"{argument}: {some(unknown)} not among the bank's classes {some(bank_classes)}"
             )
     ids = np.full(len(bank_classes), -1, dtype=np.int64)
     if class_names is None:
@@ -57,14 +59,22 @@ def map_categories(
         target = category_map.get(name, name)
         if target in targets:
             ids[i] = targets[target]
-        else:
+        elif name not in unused:
             missing.append(target if target == name else f"{name} -> {target}")
     if missing:
         raise ArgumentError(
-            f"class_names: the bank's classes {missing} are not among the data set's "
-            f"{list(targets)}; rename them with category_map or drop them with exclude"
+            "class_names: rename with category_map, drop with exclude, or leave out of the weights "
+            f"of selection what the data set lacks: the bank's classes {some(missing)} are not "
+            f"among its {some(list(targets))}"
         )
     return ids
+
+
+def some(names: Sequence[str], most: int = 10) -> str:
+    """A list of names for a message, its end left out where it is long."""
+    if len(names) <= most:
+        return str(list(names))
+    return f"[{', '.join(map(repr, names[:most]))}, ... {len(names)} in all]"
 
 
 class Selector:

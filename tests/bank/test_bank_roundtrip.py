@@ -157,7 +157,7 @@ def test_manifest_describes_every_file(tmp_path, build):
     assert manifest["input_hash"] == "abc"
     digest = hashlib.sha256(b"weights").hexdigest()
     assert manifest["classifier"] == {"file": "classifier.pt", "sha256": digest}
-    assert manifest["codec"] == {"rgb": "jpeg", "alpha": "zstd", "jpeg_quality": 95}
+    assert manifest["codec"] == {"rgb": "jpeg", "alpha": "zstd", "jpeg_quality": 90}
     assert sum(shard["rows"] for shard in manifest["shards"]) == manifest["rows"] == 12
     described = {f"shards/{shard['file']}": shard for shard in manifest["shards"]}
     described |= manifest["files"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,7 +134,8 @@ def test_pickling_carries_the_settings_and_opens_the_bank_again(small_bank) -> N
         ({"count": None}, "count: None"),
         ({"count": "4"}, "count: '4'"),
         ({"count": (1, 2, 3)}, r"count: \(1, 2, 3\)"),
-        ({"scale": 0.5}, "scale: 0.5"),
+        ({"scale": -0.5}, "scale: -0.5"),
+        ({"scale": "1"}, "scale: '1'"),
         ({"scale": (0.1, float("inf"))}, "scale"),
         ({"max_angle": None}, "max_angle: None"),
         ({"max_scale": "x"}, "max_scale: 'x'"),
@@ -175,6 +177,8 @@ def test_bad_scenes_are_errors(small_bank, rng) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"category_id": "dog"}, r"instances\[1\]\.category_id: 'dog'"),
+        ({"category_id": -1}, r"instances\[1\]\.category_id: -1"),
         ({"bbox": (0, 0, float("nan"), 4)}, r"instances\[1\]\.bbox"),
         ({"bbox": (0, 0, 4)}, r"instances\[1\]\.bbox"),
         ({"mask": np.ones((2, 2), np.uint8)}, r"instances\[1\]\.mask"),
@@ -235,3 +239,35 @@ def test_render_refuses_a_mixture_of_trimmed_and_untrimmed(small_bank) -> None:
     ]
     with pytest.raises(ArgumentError, match="placements: trim_to_free"):
         EMPaste(small_bank).render(Scene(np.zeros((60, 60, 3), np.uint8)), placements)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cutout_id": 12}, r"placements\[1\]\.cutout_id: 12 is no row"),
+        ({"cutout_id": -1}, r"placements\[1\]\.cutout_id: -1"),
+        ({"center": (float("nan"), 3.0)}, r"placements\[1\]\.center"),
+        ({"scale": 0.0}, r"placements\[1\]\.scale: 0.0"),
+        ({"angle": float("inf")}, r"placements\[1\]\.angle: inf"),
+        ({"blend": "soft"}, "blend: 'soft'"),
+    ],
+)
+def test_bad_placements_are_errors(small_bank, changes, message) -> None:
+    good = Placement(0, (20.0, 20.0), 1.0)
+    scene = Scene(np.zeros((60, 60, 3), np.uint8))
+    with pytest.raises(ArgumentError, match=message):
+        EMPaste(small_bank).render(scene, [good, replace(good, **changes)])
+
+
+def test_one_scale(small_bank) -> None:
+    paste = EMPaste(small_bank, scale=0.7, count=3)
+    result = paste(Scene(np.zeros((90, 90, 3), np.uint8)), np.random.default_rng(0))
+    assert {placement.scale for placement in result.record.placements} == {0.7}
+
+
+def test_classes_that_are_never_drawn_need_no_partner(small_bank) -> None:
+    paste = EMPaste(small_bank, selection={"cat": 1.0, "dog": 0.0}, class_names=["bird", "cat"])
+    result = paste(Scene(np.zeros((90, 90, 3), np.uint8)), np.random.default_rng(0))
+    assert {instance.category_id for instance in result.instances} == {1}
+    with pytest.raises(ArgumentError, match="leave out of the weights"):
+        EMPaste(small_bank, selection={"cat": 1.0, "dog": 0.1}, class_names=["bird", "cat"])
