@@ -48,7 +48,7 @@ EXTRAS = {
         "pillow",
         "pycocotools>=2.0.7",
         "scipy",
-        "shapely",
+        "shapely>=2",
         "tabulate",
         "tensorboard",
         "termcolor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mmap
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,8 +17,8 @@ from empaste_aug.adapters._detectron2_annotations import Annotation
 from empaste_aug.adapters._detectron2_masks import (
     CroppedMask,
     decode_segmentation,
+    hold_pixels,
     mask_to_polygons,
-    polygon_area,
 )
 from empaste_aug.adapters._detectron2_structures import CroppedMasks
 from empaste_aug.types import Box
@@ -50,15 +51,11 @@ def to_instances(
         boxes = [tuple(annotation["bbox"]) for annotation in kept]
         masks = None
     elif mask_format == "polygon":
-        kept, boxes, polygons = [], [], []
-        for annotation in annotations:
-            outline = _polygons(annotation["segmentation"], image_size)
-            box = _vertex_box(outline, image_size) if outline else (0.0, 0.0, 0.0, 0.0)
-            if box[0] < box[2] and box[1] < box[3]:
-                kept.append(annotation)
-                boxes.append(box)
-                polygons.append(outline)
-        masks = PolygonMasks(polygons)
+        outlines = _outlines([a["segmentation"] for a in annotations], image_size)
+        found = _vertex_boxes(outlines, image_size)
+        left = [k for k, box in enumerate(found) if box[0] < box[2] and box[1] < box[3]]
+        kept, boxes = [annotations[k] for k in left], [found[k] for k in left]
+        masks = PolygonMasks([outlines[k] for k in left])
     else:
         kept, crops = [], []
         for annotation in annotations:
@@ -83,19 +80,44 @@ def to_instances(
 
 
 def _widened(crops: Sequence[CroppedMask], image_size: tuple[int, int]) -> BitMasks:
-    full = torch.zeros((len(crops), *image_size), dtype=torch.bool)
+    full = _zeros((len(crops), *image_size))
     for target, (mask, (x, y)) in zip(full.numpy(), crops, strict=True):
         target[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
     return BitMasks(full)
 
 
-def _polygons(
-    segmentation: CroppedMask | list[NDArray[np.float64]], image_size: tuple[int, int]
-) -> list[NDArray[np.float64]]:
-    """The polygons, or those round a mask's pixels; none where they hold no pixel."""
-    if not isinstance(segmentation, CroppedMask):
-        return segmentation if polygon_area(segmentation, *image_size) > 0 else []
-    polygons, filled = mask_to_polygons(*segmentation)
+def _zeros(shape: tuple[int, int, int]) -> torch.Tensor:
+    """A bool tensor of zeros that goes back to the system when it is let go of.
+
+    It is mapped, not taken from malloc: glibc's malloc answers the release of a large block by
+    keeping all further ones of that size on its heap, which fragments and grows by 100 MB and more
+    in a worker.
+    """
+    size = shape[0] * shape[1] * shape[2]
+    if size == 0:
+        return torch.zeros(shape, dtype=torch.bool)
+    pages = mmap.mmap(-1, size, access=mmap.ACCESS_COPY)
+    return torch.frombuffer(pages, dtype=torch.bool).view(shape)
+
+
+def _outlines(
+    segmentations: Sequence[CroppedMask | list[NDArray[np.float64]]], image_size: tuple[int, int]
+) -> list[list[NDArray[np.float64]]]:
+    """The polygons, or those round masks' pixels; none for an object that holds no pixel."""
+    outlines = [
+        _polygons(s) if isinstance(s, CroppedMask) else [np.asarray(p, np.float64) for p in s]
+        for s in segmentations
+    ]
+    drawn = [k for k, s in enumerate(segmentations) if not isinstance(s, CroppedMask)]
+    seen = hold_pixels([outlines[k] for k in drawn], *image_size)
+    for k, is_seen in zip(drawn, seen, strict=True):
+        if not is_seen:
+            outlines[k] = []
+    return outlines
+
+
+def _polygons(crop: CroppedMask) -> list[NDArray[np.float64]]:
+    polygons, filled = mask_to_polygons(*crop)
     if filled:
         log_first_n(
             logging.WARNING,
@@ -108,9 +130,20 @@ def _polygons(
     return polygons
 
 
-def _vertex_box(polygons: Sequence[NDArray[np.float64]], image_size: tuple[int, int]) -> Box:
-    """The box round the vertices, clipped to the image."""
+def _vertex_boxes(
+    outlines: Sequence[Sequence[NDArray[np.float64]]], image_size: tuple[int, int]
+) -> list[Box]:
+    """The box round each object's vertices, clipped to the image; all zero where it has none."""
+    boxes: list[Box] = [(0.0, 0.0, 0.0, 0.0)] * len(outlines)
+    drawn = [k for k, outline in enumerate(outlines) if outline]
+    if not drawn:
+        return boxes
     height, width = image_size
-    vertices = np.concatenate(polygons).reshape(-1, 2).clip(0, (width, height))
-    (x0, y0), (x1, y1) = vertices.min(axis=0), vertices.max(axis=0)
-    return float(x0), float(y0), float(x1), float(y1)
+    vertices = np.concatenate([p for k in drawn for p in outlines[k]]).reshape(-1, 2)
+    counts = [sum(p.size for p in outlines[k]) // 2 for k in drawn]
+    starts = np.cumsum([0, *counts[:-1]])
+    low = np.minimum.reduceat(vertices, starts).clip(0, (width, height))
+    high = np.maximum.reduceat(vertices, starts).clip(0, (width, height))
+    for k, (x0, y0), (x1, y1) in zip(drawn, low.tolist(), high.tolist(), strict=True):
+        boxes[k] = x0, y0, x1, y1
+    return boxes

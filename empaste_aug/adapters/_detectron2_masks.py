@@ -10,6 +10,7 @@ import numpy as np
 import pycocotools.mask as coco
 from numpy.typing import NDArray
 
+from empaste_aug.kernels.runs import decode_runs
 from empaste_aug.types import Box, DatasetError
 
 
@@ -65,10 +66,7 @@ def decode_segmentation(
     x, y, w, h = (int(v) for v in coco.toBbox(rle))
     if w == 0 or h == 0:
         return None
-    ends = np.clip(np.cumsum(_run_lengths(rle["counts"])), x * height, (x + w) * height)
-    runs = np.diff(ends, prepend=x * height)
-    columns = np.repeat((np.arange(len(runs)) & 1).astype(bool), runs).reshape(w, height)
-    return CroppedMask(np.ascontiguousarray(columns[:, y : y + h].T), (x, y))
+    return CroppedMask(decode_runs(rle["counts"], height, (x, y, w, h)), (x, y))
 
 
 def as_polygons(segmentation: Any, where: str) -> list[NDArray[np.float64]]:
@@ -127,12 +125,19 @@ def mask_to_polygons(
     return polygons, bool(is_hole.any())
 
 
-def polygon_area(polygons: Sequence[NDArray[np.float64]], height: int, width: int) -> int:
-    """How many pixels of a (height, width) image the polygons hold, by COCO's rules."""
+def hold_pixels(
+    outlines: Sequence[Sequence[NDArray[np.float64]]], height: int, width: int
+) -> list[bool]:
+    """Whether each object's polygons hold any pixel of a (height, width) image, by COCO's rules.
+
+    Args:
+        outlines: for each object its polygons, flat x, y arrays.
+    """
+    polygons = [polygon for outline in outlines for polygon in outline]
     if not polygons:
-        return 0
-    rles = coco.frPyObjects([np.asarray(p, dtype=np.float64) for p in polygons], height, width)
-    return int(coco.area(coco.merge(rles)))
+        return [False] * len(outlines)
+    areas = iter(coco.area(coco.frPyObjects(polygons, height, width)).tolist())
+    return [sum([next(areas) for _ in outline]) > 0 for outline in outlines]
 
 
 def _to_rle(segmentation: Any, height: int, width: int, where: str) -> Mapping[str, Any]:
@@ -149,23 +154,3 @@ def _to_rle(segmentation: Any, height: int, width: int, where: str) -> Mapping[s
     rles = coco.frPyObjects(as_polygons(segmentation, where), height, width)
     merged: Mapping[str, Any] = rles[0] if len(rles) == 1 else coco.merge(rles)
     return merged
-
-
-def _run_lengths(counts: bytes | str) -> NDArray[np.int64]:
-    """The run lengths of a compressed RLE.
-
-    Each number is written in groups of five bits, lowest first, one per character from "0" on; the
-    sixth bit says that more follow, the last group's fifth bit is the sign. From the fourth number
-    on, it is the difference to the number two before.
-    """
-    text = counts.encode() if isinstance(counts, str) else counts
-    codes = np.frombuffer(text, dtype=np.uint8).astype(np.int64) - 48
-    last = (codes & 0x20) == 0
-    starts = np.flatnonzero(np.concatenate(([True], last[:-1])))
-    group = np.arange(len(codes)) - np.repeat(starts, np.diff(starts, append=len(codes)))
-    numbers = np.add.reduceat((codes & 0x1F) << (5 * group), starts)
-    negative = (codes[last] & 0x10) != 0
-    numbers[negative] -= 1 << (5 * (group[last][negative] + 1))
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers

@@ -34,7 +34,7 @@ class Sample:
 
     Attributes:
         file_name: the photo's.
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) RGB; it may be a view, see `contiguous`.
         annotations: in detectron2's standard format, but segmentations may be `CroppedMask`.
         semantic: (H, W) uint8 class map, or None.
         panoptic: (H, W) int32 map of segment ids, or None.
@@ -85,7 +85,7 @@ def read_sample(
 
 def write_sample(sample: Sample, image_format: str) -> dict[str, Any]:
     """The image and the maps as the tensors that models take: image, sem_seg, pan_seg."""
-    output: dict[str, Any] = {"image": _to_planes(sample.image, swap=image_format == "BGR")}
+    output: dict[str, Any] = {"image": _to_planes(swap_rgb(sample.image, image_format))}
     if sample.semantic is not None:
         output["sem_seg"] = torch.as_tensor(sample.semantic.astype(np.int64))
     if sample.panoptic is not None:
@@ -98,26 +98,43 @@ def write_sample(sample: Sample, image_format: str) -> dict[str, Any]:
 def swap_rgb(image: NDArray[Any], image_format: str) -> NDArray[Any]:
     """From RGB to `image_format`, or back: the same step. "BGR" turns the channels round.
 
-    The result is C-contiguous: a flipped image is a view, which is slow to copy pixel by pixel.
+    The result is a view, which may be slow to copy: see `contiguous`.
     """
-    swap = image_format == "BGR"
-    if image.dtype != np.uint8:
-        return np.ascontiguousarray(image[:, :, ::-1] if swap else image)
-    swapped: NDArray[np.uint8] = image
-    if not image.flags.c_contiguous:
-        planes = np.ascontiguousarray(image.transpose(2, 0, 1))
-        swapped = cv2.merge(list(planes[::-1] if swap else planes))
-    elif swap:
-        swapped = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return swapped
+    return image[:, :, ::-1] if image_format == "BGR" else image
 
 
-def _to_planes(image: NDArray[Any], *, swap: bool) -> torch.Tensor:
-    """(3, H, W), of (H, W, 3); the channels the other way round with `swap`."""
+def contiguous(image: NDArray[Any]) -> NDArray[Any]:
+    """An image (H, W, 3), C-contiguous: itself, or a copy."""
+    if image.flags.c_contiguous or image.dtype != np.uint8:
+        return np.ascontiguousarray(image)
+    base, swapped, turn = _unturned(image)
+    copied: NDArray[np.uint8] = cv2.cvtColor(base, cv2.COLOR_RGB2BGR) if swapped else base.copy()
+    return copied if turn is None else cv2.flip(copied, turn)
+
+
+def _to_planes(image: NDArray[Any]) -> torch.Tensor:
+    """(3, H, W), of (H, W, 3)."""
     planes = np.empty((3, *image.shape[:2]), dtype=image.dtype)
-    target = planes[::-1] if swap else planes
     if image.dtype == np.uint8:
-        cv2.split(image, list(target))
+        base, swapped, turn = _unturned(image)
+        cv2.split(base, list(planes[::-1] if swapped else planes))
+        if turn is not None:
+            for plane in planes:
+                cv2.flip(plane, turn, dst=plane)
     else:
-        np.copyto(target, image.transpose(2, 0, 1))
+        np.copyto(planes, image.transpose(2, 0, 1))
     return torch.from_numpy(planes)
+
+
+def _unturned(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool, int | None]:
+    """The image that one was flipped from, by views: such are slow to copy, pixel by pixel.
+
+    Returns:
+        The image before; whether the channels are the other way round in it; OpenCV's code of the
+        flip, or None.
+    """
+    upside_down, mirrored, swapped = (stride < 0 for stride in image.strides)
+    steps = (-1 if turned else 1 for turned in (upside_down, mirrored, swapped))
+    base = image[tuple(slice(None, None, step) for step in steps)]
+    turn = {(1, 1): -1, (1, 0): 0, (0, 1): 1}.get((upside_down, mirrored))
+    return base, swapped, turn

@@ -14,7 +14,7 @@ from empaste_aug.adapters._detectron2_annotations import (
     instances_from_annotations,
 )
 from empaste_aug.adapters._detectron2_instances import MaskFormat
-from empaste_aug.adapters._detectron2_sample import Sample, swap_rgb
+from empaste_aug.adapters._detectron2_sample import Sample, contiguous, swap_rgb
 from empaste_aug.adapters._detectron2_transform import Geometry, transform_annotations
 from empaste_aug.paste.compose import EMPaste
 from empaste_aug.types import ArgumentError, Instance, Scene
@@ -30,7 +30,9 @@ def augment(
     keypoint_hflip_indices: Any,
 ) -> Sample:
     """The sample after detectron2's augmentations, which see the image in `image_format`."""
-    aug_input = T.AugInput(swap_rgb(sample.image, image_format), sem_seg=sample.semantic)
+    aug_input = T.AugInput(
+        contiguous(swap_rgb(sample.image, image_format)), sem_seg=sample.semantic
+    )
     transforms = augmentations(aug_input)
     geometry = Geometry(transforms, *sample.image.shape[:2])
     annotations = transform_annotations(
@@ -80,7 +82,7 @@ def paste_on(
     )
     scene = paste(
         Scene(
-            sample.image,
+            contiguous(sample.image),
             originals,
             valid=None if geometry is None else geometry.valid,
             semantic=sample.semantic,

@@ -10,15 +10,18 @@ import numpy as np
 from detectron2.data import detection_utils as utils
 from detectron2.data import transforms as T  # noqa: N812
 from detectron2.structures import BoxMode
-from fvcore.transforms.transform import BlendTransform
 from numpy.typing import NDArray
 
 from empaste_aug.adapters._detectron2_annotations import Annotation, xyxy_box
 from empaste_aug.adapters._detectron2_masks import CroppedMask, as_polygons, decode_segmentation
+from empaste_aug.adapters._detectron2_polygons import (
+    KEEP_PLACES,
+    Outline,
+    transform_outlines,
+)
 from empaste_aug.types import ArgumentError
 
 _Axes = tuple[NDArray[np.int64], NDArray[np.int64]]
-_KEEP_PIXELS = (T.NoOpTransform, T.ColorTransform, T.PILColorTransform, BlendTransform)
 _OUTSIDE = -1
 
 
@@ -142,15 +145,14 @@ def transform_annotations(
     transforms, result = geometry.transforms, []
     boxes = transforms.apply_box(np.array([xyxy_box(annotation) for annotation in annotations]))
     boxes = boxes.clip(0, (width, height, width, height))
+    moved = _segmentations(annotations, geometry, file_name) if use_mask else {}
     for position, (annotation, box) in enumerate(zip(annotations, boxes, strict=True)):
-        where = f"{file_name}: annotations[{position}]"
         annotation = {**annotation, "bbox": box, "bbox_mode": BoxMode.XYXY_ABS}
-        segmentation = annotation.pop("segmentation", None)
-        if use_mask and segmentation is not None and len(segmentation) > 0:
-            moved = _segmentation(segmentation, geometry, where)
-            if not moved:
+        annotation.pop("segmentation", None)
+        if position in moved:
+            if not moved[position]:
                 continue
-            annotation["segmentation"] = moved
+            annotation["segmentation"] = moved[position]
         elif (box[2:] - box[:2] <= 1e-5).any():
             continue
         keypoints = annotation.pop("keypoints", None)
@@ -165,14 +167,26 @@ def transform_annotations(
     return result
 
 
-def _segmentation(
-    segmentation: Any, geometry: Geometry, where: str
-) -> CroppedMask | list[NDArray[np.float64]] | None:
-    if isinstance(segmentation, list):
-        polygons = [polygon.reshape(-1, 2) for polygon in as_polygons(segmentation, where)]
-        return [p.reshape(-1) for p in geometry.transforms.apply_polygons(polygons)]
-    crop = decode_segmentation(segmentation, *geometry.input_shape, where=where)
-    return None if crop is None else geometry.mask(crop)
+def _segmentations(
+    annotations: Sequence[Annotation], geometry: Geometry, file_name: str
+) -> dict[int, CroppedMask | Outline | None]:
+    """What becomes of the annotations' segmentations, by position; falsy where nothing is left."""
+    moved: dict[int, CroppedMask | Outline | None] = {}
+    outlines = {}
+    for position, annotation in enumerate(annotations):
+        segmentation = annotation.get("segmentation")
+        if segmentation is None or len(segmentation) == 0:
+            continue
+        where = f"{file_name}: annotations[{position}]"
+        if isinstance(segmentation, list):
+            outlines[position] = as_polygons(segmentation, where)
+        else:
+            crop = decode_segmentation(segmentation, *geometry.input_shape, where=where)
+            moved[position] = None if crop is None else geometry.mask(crop)
+    moved |= zip(
+        outlines, transform_outlines(list(outlines.values()), geometry.transforms), strict=True
+    )
+    return moved
 
 
 def _hits(axis: NDArray[np.int64], first: int, count: int) -> tuple[NDArray[np.int64], int]:
@@ -201,7 +215,7 @@ def _axis_maps(transforms: T.TransformList, height: int, width: int) -> _Axes | 
         elif kind is T.ResizeTransform:
             rows = rows[_nearest(transform.h, transform.new_h)]
             columns = columns[_nearest(transform.w, transform.new_w)]
-        elif kind not in _KEEP_PIXELS:
+        elif kind not in KEEP_PLACES:
             return None
     return rows, columns
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from empaste_aug.kernels.runs import compile_runs
 from empaste_aug.paste.compose import EMPaste
 from empaste_aug.stream import take_key
 from empaste_aug.types import ArgumentError, MissingDependencyError
@@ -133,6 +134,7 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
                 f"instance_mask_format (INPUT.MASK_FORMAT): {self.instance_mask_format!r} is none "
                 f"of {MASK_FORMATS}"
             )
+        compile_runs()
         if paste is None or not is_train:
             return
         if self.proposal_topk is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from empaste_aug.kernels import blend, circle, cut, mask_stack, reduce, visibility, warp
+from empaste_aug.kernels import blend, circle, cut, mask_stack, reduce, runs, visibility, warp
 
 
 def warmup() -> None:
@@ -34,6 +34,7 @@ def warmup() -> None:
     mask_stack.count_hidden(mask, 0, 0, cover.view(np.uint8), *stack)
     visibility.trim(mask, 0, 0, cover)
     visibility.paint(mask, 0, 0, cover)
+    runs.compile_runs()
     reduce.reduce_rgb(image, 2)
     reduce.reduce_alpha(image[..., 0], 2)
     enlarged = (1e-2, 0.0, 0.0, 0.0, 1e-2, 0.0)

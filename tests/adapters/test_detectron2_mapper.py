@@ -33,7 +33,7 @@ from detectron2.data import DatasetMapper, MetadataCatalog
 from detectron2.data import transforms as T  # noqa: N812
 from detectron2.structures import BoxMode, PolygonMasks
 
-from empaste_aug.adapters._detectron2_masks import polygon_area
+from empaste_aug.adapters._detectron2_masks import hold_pixels
 from empaste_aug.adapters.detectron2 import CroppedMasks, EMPasteMapper
 from empaste_aug.stream import SampleKey, seeded
 
@@ -341,7 +341,7 @@ def test_polygons_that_leave_no_pixel_after_augmentation_are_left_out(tmp_path, 
         photo = photos[seed % len(photos)]
         mapped = call(mapper, photo, seed)
         instances = mapped["instances"]
-        assert all(polygon_area(p, 6, 8) > 0 for p in instances.gt_masks.polygons)
+        assert all(hold_pixels(instances.gt_masks.polygons, 6, 8))
         lost += len(photo["annotations"]) + len(mapped["empaste_record"].placements)
         lost -= len(instances)
     assert lost > 0
@@ -413,12 +413,15 @@ def test_within_a_keyed_loader_the_sample_follows_from_its_key(photos, paste):
     mapper = make_mapper(paste, augmentations=augmentations(), keep_record=True)
     with seeded(SampleKey(seed=3, position=40)):
         first = mapper(photos[0])
+        further = mapper(photos[0])
     np.random.seed(9)  # noqa: NPY002
     with seeded((3, 40)):
         again = mapper(photos[0])
     with seeded((3, 41)):
         other = mapper(photos[0])
     assert first["empaste_record"].seed_key == (3, 40)
+    assert further["empaste_record"].seed_key == (3, 40, 2)
+    assert further["empaste_record"].placements != first["empaste_record"].placements
     assert first["empaste_record"] == again["empaste_record"]
     assert torch.equal(first["image"], again["image"])
     assert other["empaste_record"].placements != first["empaste_record"].placements

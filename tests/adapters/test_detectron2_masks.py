@@ -115,15 +115,21 @@ def test_polygons_of_a_mask_rasterise_to_it_with_its_holes_filled(seed):
     rle = coco.merge(coco.frPyObjects(polygons, height, width))
     np.testing.assert_array_equal(coco.decode(rle).astype(bool), full)
     assert filled == (count > 2)
-    assert masks.polygon_area(polygons, height, width) == np.count_nonzero(full)
 
     vertices = np.concatenate(polygons).reshape(-1, 2)
     box = tight_box(mask, (x, y))
     assert box == (*vertices.min(axis=0), *vertices.max(axis=0))
 
 
-def test_no_polygons_have_no_area():
-    assert masks.polygon_area([], 5, 5) == 0
+def test_objects_without_a_pixel_are_told_apart():
+    square, between = np.array([1, 1, 3, 1, 3, 3, 1, 3.0]), np.array([1.1, 1, 1.2, 1, 1.2, 1.1])
+    outlines = [[square], [], [between], [between, square], [square + 10]]
+    assert masks.hold_pixels(outlines, 5, 5) == [True, False, False, True, False]
+    assert masks.hold_pixels([[], []], 5, 5) == [False, False]
+    assert masks.hold_pixels([], 5, 5) == []
+
+
+def test_an_empty_mask_has_no_polygons():
     assert masks.mask_to_polygons(np.zeros((3, 3), dtype=bool)) == ([], False)
 
 

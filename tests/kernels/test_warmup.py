@@ -29,7 +29,9 @@ def kernels_named_in(function: FunctionType) -> list[object]:
     """The kernels that a function's code names, as ``kernel`` or as ``module.kernel``."""
     names = function.__code__.co_names
     found = [function.__globals__.get(name) for name in names]
-    modules = [value for value in found if isinstance(value, ModuleType)]
+    modules = [
+        v for v in found if isinstance(v, ModuleType) and v.__name__.startswith("empaste_aug")
+    ]
     found += [getattr(module, name, None) for module in modules for name in names]
     return [value for value in found if is_kernel(value)]
 
