@@ -1,7 +1,7 @@
 """Time whole samples, stage by stage, against decoding a JPEG of the same size, one thread.
 
 Each sample starts from a decoded photo with 10 labelled objects and pastes 1, 4 or 10 cut-outs of
-a JPEG bank, reads included (from the page cache). The cut-outs and the scenes are made from photos
+a bank, reads included (from the page cache). The cut-outs and the scenes are made from photos
 inside installed packages (scikit-image, scikit-learn, matplotlib). All cases take turns, so that a
 busy machine slows all of them, and each figure is the median over many rounds.
 
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from empaste_aug import kernels
 from empaste_aug.bank import MaskBank
+from empaste_aug.bank.codec import RGB_CODECS
 from empaste_aug.paste import EMPaste, composition
 from empaste_aug.paste.annotate import Layers
 from empaste_aug.paste.place import PLACEMENTS, FreeSpace, Placer
@@ -137,7 +138,8 @@ def describe(bank: MaskBank) -> dict[str, Any]:
         "cutouts": len(bank),
         "median_size": f"{np.median(width):.0f}x{np.median(height):.0f}",
         "longer_sides": f"{longest.min()} to {longest.max()}",
-        "median_jpeg_bytes": int(np.median(bank.index["rgb_bytes"])),
+        "codec": bank.manifest["codec"]["rgb"],
+        "median_bytes": int(np.median(bank.index["rgb_bytes"])),
     }
 
 
@@ -162,6 +164,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="benchmarks/samples.py",
         description="Time whole samples, stage by stage, against decoding the photo, one thread.",
     )
+    parser.add_argument(
+        "--codec", choices=RGB_CODECS, default="jpeg", help="of the bank's pixels (jpeg)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     parser.add_argument("--quick", action="store_true", help="18 rounds, not 180: a first look")
     return parser
@@ -176,7 +181,7 @@ def main(argv: list[str] | None = None) -> int:
     photos = load_photos()
     samples = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
-        bank = write_bank(Path(folder) / "bank", photos, rng)
+        bank = write_bank(Path(folder) / "bank", photos, rng, codec=arguments.codec)
         setting = describe(bank)
         print(*(f"{key} {value}" for key, value in setting.items()), sep=", ")
         pastes = {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import PIL.Image
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -47,3 +50,22 @@ def same(one, other):
     if isinstance(one, torch.Tensor):
         return type(one) is type(other) and one.dtype == other.dtype and torch.equal(one, other)
     return one == other
+
+
+def write_coco(folder, annotations, ids=(1, 2, 3)):
+    """Two photos, of which the second shows nothing; `ids` are those of CLASSES."""
+    for name in ("a.png", "b.png"):
+        PIL.Image.new("RGB", SIZE[::-1], (9, 9, 9)).save(folder / name)
+    content = {
+        "images": [
+            {"id": number, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
+            for number, name in ((5, "a.png"), (6, "b.png"))
+        ],
+        "categories": [{"id": i, "name": name} for i, name in zip(ids, CLASSES, strict=True)],
+        "annotations": [
+            {"id": number, "image_id": 5, **annotation}
+            for number, annotation in enumerate(annotations, 1)
+        ],
+    }
+    (folder / "coco.json").write_text(json.dumps(content))
+    return folder / "coco.json"

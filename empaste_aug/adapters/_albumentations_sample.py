@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.adapters._albumentations_labels import BOXES, LabelFields
+from empaste_aug.paste.select import some
 from empaste_aug.types import ArgumentError, Box, Instance, Scene
 
 _INSTANCE_ID, _BOUND = "_bbox_instance_id", "_ibl_bbox_"
@@ -169,10 +171,13 @@ class Sample:
         labels = self.labels.read(field)
         for row, label in enumerate(labels):
             if label not in positions:
-                raise ArgumentError(
-                    f"{field}[{row}]: {label!r} is none of {list(classes)}; what classes are "
-                    "called follows from paste's class names and label_as"
-                )
+                hint = "what classes are called follows from paste's class names and label_as"
+                if isinstance(label, Real) and all(isinstance(name, str) for name in classes):
+                    hint = (
+                        "ids of your own, such as COCO's, need label_as={class name: id}, "
+                        'positions in the class names label_as="id"'
+                    )
+                raise ArgumentError(f"{field}[{row}]: {label!r} is none of {some(classes)}; {hint}")
         return [positions[label] for label in labels]
 
     def _read_crowd(self) -> list[bool]:

@@ -12,30 +12,35 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as F  # noqa: N812
 
 from empaste_aug.adapters._torchvision_keypoints import KeypointEntries
+from empaste_aug.adapters._torchvision_labels import LabelValues
 from empaste_aug.adapters._torchvision_values import (
     box_format,
     check_boxes,
-    check_labels,
     check_masks,
     check_semantic,
+    complete_empty,
     corners,
     crop_mask,
     empty_target,
     instance_area,
     is_rows,
+    kind_of,
     map_like,
+    may_be_rows,
     take_rows,
     write_mask,
 )
 from empaste_aug.types import ArgumentError, Instance, Scene
+
+OF_THE_IMAGE = ("image_id", "orig_size")
+"""Entries that are known to belong to the image."""
 
 
 class TargetEntries:
     """Which entries of a target are what; see EMPasteTransform.
 
     Raises:
-        ArgumentError: `label_offset` is negative, or `carry` is a string or names an entry that
-            has a key of its own.
+        ArgumentError: `carry` or `keep` is a string or names an entry that is handled already.
     """
 
     def __init__(
@@ -46,25 +51,27 @@ class TargetEntries:
         masks_key: str | None,
         semantic_key: str | None,
         keypoints: KeypointEntries,
-        label_offset: int,
-        num_classes: int,
+        label_values: LabelValues,
         carry: Mapping[str, float] | Sequence[str],
+        keep: Sequence[str],
     ) -> None:
-        if label_offset < 0:
-            raise ArgumentError(f"label_offset: {label_offset} is negative")
-        if isinstance(carry, str):
-            raise ArgumentError(f"carry: {carry!r} is a string, not a sequence of keys")
+        for name, keys in (("carry", carry), ("keep", keep)):
+            if isinstance(keys, str):
+                raise ArgumentError(f"{name}: {keys!r} is a string, not a sequence of keys")
         self.boxes_key, self.labels_key, self.masks_key = boxes_key, labels_key, masks_key
         self.semantic_key = semantic_key
         self.keypoints = keypoints
-        self.label_offset = label_offset
-        self._num_classes = num_classes
+        self.label_values = label_values
         self._known = (boxes_key, labels_key, masks_key, semantic_key, *keypoints.keys)
         fills = carry if isinstance(carry, Mapping) else dict.fromkeys(carry, 0)
         handled = [key for key in fills if key in self._known]
         if handled:
             raise ArgumentError(f"carry: {handled} have keys of their own")
         self.carry = {"iscrowd": 0, "area": 0, **fills}
+        handled = [key for key in keep if key in self._known or key in self.carry]
+        if handled:
+            raise ArgumentError(f"keep: {handled} have rows of objects, which follow them")
+        self.keep = {*OF_THE_IMAGE, *keep} - set(fills)
 
     def complete(self, target: dict[Any, Any], height: int, width: int) -> dict[Any, Any]:
         """A copy of the target, checked; with boxes, labels and masks where it has none at all."""
@@ -74,18 +81,20 @@ class TargetEntries:
             empty = zip(objects, empty_target(size), strict=True)
             target.update((key, value) for key, value in empty if key is not None)
         for key, value in target.items():
-            is_known = key in self._known or key in self.carry
-            if isinstance(value, tv_tensors.TVTensor) and not is_known:
-                raise ArgumentError(
-                    f"target[{key!r}]: pasting does not change this {type(value).__name__}; take "
-                    "it out, or name it in carry if it has a row for each object, in semantic_key "
-                    "if it is a semantic map"
-                )
-        boxes: Any = target.get(self.boxes_key)
+            if key not in self._known and key not in self.carry and key not in self.keep:
+                self._check_other(key, value)
+        boxes: Any = complete_empty(target.get(self.boxes_key), (0, 4))
         check_boxes(f"target[{self.boxes_key!r}]", boxes, size)
-        labels, low = target.get(self.labels_key), self.label_offset
-        where, end = f"target[{self.labels_key!r}]", low + self._num_classes
-        check_labels(where, labels, len(boxes), low=low, end=end)
+        target[self.boxes_key] = boxes
+        if not len(boxes):
+            for key, shape, dtype in (
+                (self.labels_key, (0,), torch.int64),
+                (self.masks_key, (0, *size), torch.uint8),
+            ):
+                if key in target:
+                    target[key] = complete_empty(target[key], shape, dtype)
+        labels = target.get(self.labels_key)
+        self.label_values.check(f"target[{self.labels_key!r}]", labels, len(boxes))
         if self.masks_key in target:
             shape = (len(boxes), *size)
             check_masks(f"target[{self.masks_key!r}]", target[self.masks_key], shape)
@@ -96,20 +105,34 @@ class TargetEntries:
         for key in self.carry.keys() & target.keys():
             if not is_rows(target[key], len(boxes)):
                 raise ArgumentError(
-                    f"target[{key!r}]: expected a tensor or list of one row for each of the "
-                    f"{len(boxes)} boxes"
+                    f"target[{key!r}]: {kind_of(target[key])}; expected a tensor or list of one "
+                    f"row for each of the {len(boxes)} boxes"
                 )
         return target
+
+    def _check_other(self, key: Any, value: Any) -> None:
+        """ArgumentError where an entry that nothing explains may be about objects or pixels."""
+        if isinstance(value, tv_tensors.TVTensor):
+            raise ArgumentError(
+                f"target[{key!r}]: pasting does not change this {type(value).__name__}; name it in "
+                "carry if it has a row for each object, in semantic_key if it is a semantic map, "
+                "in keep if it shall stay as it is"
+            )
+        if may_be_rows(value):
+            raise ArgumentError(
+                f"target[{key!r}]: {kind_of(value)}; nothing says whether it has a row for each "
+                "object: name it in carry if it has, in keep if it belongs to the image"
+            )
 
     def instances(self, target: Mapping[Any, Any]) -> list[Instance]:
         """The originals, without those whose mask is empty; `source_index` is their row."""
         boxes = corners(target[self.boxes_key]).tolist()
-        labels = (target[self.labels_key] - self.label_offset).tolist()
-        crowd = target.get("iscrowd", [False] * len(labels))
+        categories = self.label_values.categories(target[self.labels_key])
+        crowd = target.get("iscrowd", [False] * len(categories))
         masks, keypoints = target.get(self.masks_key), self.keypoints.arrays(target)
         instances = []
-        for row, (box, label) in enumerate(zip(boxes, labels, strict=True)):
-            instance = Instance(label, tuple(box), crowd=bool(crowd[row]), source_index=row)
+        for row, (box, category) in enumerate(zip(boxes, categories, strict=True)):
+            instance = Instance(category, tuple(box), crowd=bool(crowd[row]), source_index=row)
             instance.keypoints = None if keypoints is None else keypoints[row]
             if masks is not None:
                 cropped = crop_mask(masks[row])
@@ -154,7 +177,8 @@ class TargetEntries:
         self.keypoints.write(result, scene.instances, originals)
         result[self.labels_key] = take(labels)
         for row in range(len(sources), len(scene.instances)):
-            result[self.labels_key][row] = scene.instances[row].category_id + self.label_offset
+            category = scene.instances[row].category_id
+            result[self.labels_key][row] = self.label_values.values[category]
         result[self.boxes_key] = take(boxes)
         changed = [scene.instances[row].bbox for row in fresh]
         result[self.boxes_key][fresh] = F.convert_bounding_box_format(

@@ -63,6 +63,32 @@ def empty_target(size: tuple[int, int]) -> tuple[Any, torch.Tensor, Any]:
     )
 
 
+def kind_of(value: Any) -> str:
+    """Its type, with dtype and shape where it has them, for messages."""
+    name = type(value).__name__
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return f"{name} of shape {tuple(value.shape)}, {value.dtype}"
+    return f"{name} of length {len(value)}" if isinstance(value, (list, tuple)) else name
+
+
+def complete_empty(value: Any, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Any:
+    """An empty tensor, as ``torch.tensor([])`` makes it, in the shape that no objects have.
+
+    Args:
+        value: what is not such a tensor stays as it is.
+        shape: that of no rows.
+        dtype: what a floating dtype, torch's default, becomes; None: it stays.
+    """
+    # BoundingBoxes make one row of an empty list
+    shapes = ((0,), (1, 0)) if isinstance(value, tv_tensors.BoundingBoxes) else ((0,),)
+    if not isinstance(value, torch.Tensor) or tuple(value.shape) not in shapes:
+        return value
+    plain = value.as_subclass(torch.Tensor).reshape(shape)
+    if dtype is not None and plain.is_floating_point():
+        plain = plain.to(dtype)
+    return tv_tensors.wrap(plain, like=value) if isinstance(value, tv_tensors.TVTensor) else plain
+
+
 def check_boxes(where: str, boxes: Any, size: tuple[int, int]) -> None:
     """ArgumentError unless they are (N, 4) boxes on an image of this (height, width).
 
@@ -80,21 +106,13 @@ def check_boxes(where: str, boxes: Any, size: tuple[int, int]) -> None:
     canvas_size = size if is_plain else tuple(boxes.canvas_size)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or canvas_size != size:
         raise ArgumentError(
-            f"{where}: shape {tuple(boxes.shape)}, canvas_size {canvas_size}; "
+            f"{where}: {kind_of(boxes)}, canvas_size {canvas_size}; "
             f"expected (N, 4) on the image's (height, width) {size}"
         )
-
-
-def check_labels(where: str, labels: Any, count: int, *, low: int, end: int) -> None:
-    """ArgumentError unless it is an integer tensor (count,) of values in [low, end - 1]."""
-    integral = isinstance(labels, torch.Tensor) and labels.dtype in INTEGERS
-    if not integral or labels.shape != (count,):
-        raise ArgumentError(f"{where}: expected an integer tensor of shape ({count},)")
-    if count and not (low <= int(labels.min()) and int(labels.max()) < end):
-        raise ArgumentError(
-            f"{where}: {labels.tolist()} are not all in [{low}, {end - 1}]: the positions in "
-            f"the class names of paste, plus label_offset={low}"
-        )
+    finite = torch.isfinite(boxes).all(dim=1).tolist()
+    if not all(finite):
+        row = finite.index(False)
+        raise ArgumentError(f"{where}: {boxes[row].tolist()}, in row {row}, is not finite")
 
 
 def check_masks(where: str, masks: Any, shape: tuple[int, int, int]) -> None:
@@ -102,8 +120,7 @@ def check_masks(where: str, masks: Any, shape: tuple[int, int, int]) -> None:
     is_other = isinstance(masks, tv_tensors.TVTensor) and not isinstance(masks, tv_tensors.Mask)
     if not isinstance(masks, torch.Tensor) or is_other or masks.shape != shape:
         raise ArgumentError(
-            f"{where}: {type(masks).__name__} of shape {tuple(np.shape(masks))}; expected "
-            f"tv_tensors.Mask or a tensor, {shape}"
+            f"{where}: {kind_of(masks)}; expected tv_tensors.Mask or a tensor, of shape {shape}"
         )
 
 
@@ -154,6 +171,13 @@ def map_like(array: NDArray[np.integer], value: torch.Tensor) -> torch.Tensor:
     tensor = torch.from_numpy(array)
     is_wrapped = isinstance(value, tv_tensors.TVTensor)
     return tv_tensors.wrap(tensor, like=value) if is_wrapped else tensor  # type: ignore[no-any-return]
+
+
+def may_be_rows(value: Any) -> bool:
+    """Whether it is anything that could hold a row for each object."""
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return value.ndim > 0
+    return isinstance(value, (list, tuple))
 
 
 def is_rows(value: Any, count: int) -> bool:

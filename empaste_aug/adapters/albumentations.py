@@ -28,6 +28,7 @@ from empaste_aug.adapters._albumentations_hooks import (
 )
 from empaste_aug.adapters._albumentations_result import annotate
 from empaste_aug.adapters._albumentations_sample import Fields, Sample
+from empaste_aug.paste.labels import checked_paste, class_labels, class_names_of
 
 __all__ = ["EMPasteTransform"]
 
@@ -52,8 +53,10 @@ class EMPasteTransform(PerSample):
       arrays: `label_field` holds the classes, `crowd_field` says which originals are crowd regions
       (0 for pasted objects), `index_field` is set anew; every other one has to be named in `fill`.
       Originals that are hidden whole are taken out of all of them.
-    - mask: an (H, W) integer map of classes, where pasted pixels get their class's value; which
-      one that is, `semantic_labels` of EMPaste says.
+    - mask: an (H, W) integer map of classes, where pasted pixels get their class's value in
+      `semantic_labels` of EMPaste, without them its position in the class names, whatever
+      `label_as` says. So a map whose 0 is the background needs EMPaste's
+      ``semantic_labels={name: i + 1 for i, name in enumerate(names)}``.
     - keypoints: Albumentations has no flag for hidden points, so those under pasted objects are
       removed, or kept as they are where ``KeypointParams`` says ``remove_invisible=False``.
       Pasted objects have none.
@@ -86,7 +89,9 @@ class EMPasteTransform(PerSample):
         paste: what pastes; or EMPaste's arguments in a dict, as in ``{"bank": "out/bank"}``.
         label_field: the label field that holds the classes; None where objects have none.
         label_as: what a class is called there: "name", "id" (its position in the class names of
-            `paste`, or in the bank's without them), or class name -> value for every class.
+            `paste`, or in the bank's without them), or class name -> value for every class. COCO's
+            category ids have gaps and need the last:
+            ``{c["name"]: c["id"] for c in coco.loadCats(coco.getCatIds())}``.
         fill: label field -> what pasted objects have in it.
         crowd_field: the label field that is true for crowd regions; a sample need not have it.
         index_field: the label field that holds each box's position in masks, or None.
@@ -135,7 +140,7 @@ class EMPasteTransform(PerSample):
         p: float = 0.5,
     ) -> None:
         super().__init__(p=p)
-        self.paste = paste if isinstance(paste, EMPaste) else EMPaste(**paste)
+        self.paste = checked_paste(paste, or_mapping=True)
         self.label_field, self.label_as = label_field, label_as
         self.fill = dict(fill or {})
         self.crowd_field, self.index_field = crowd_field, index_field
@@ -218,26 +223,7 @@ class EMPasteTransform(PerSample):
             label=self.label_field,
             crowd=self.crowd_field,
             index=self.index_field,
-            classes=self._class_labels(),
+            classes=class_labels(class_names_of(self.paste), self.label_as, words=("name", "id")),
             fill=self.fill,
             mask_value=self.mask_value,
         )
-
-    def _class_labels(self) -> list[Any]:
-        """What each class is called in the label field."""
-        names = list(self.paste.class_names or self.paste.bank.categories)
-        if self.label_as == "name":
-            return names
-        if self.label_as == "id":
-            return list(range(len(names)))
-        if not isinstance(self.label_as, Mapping):
-            raise ArgumentError(
-                f"label_as: {self.label_as!r} is neither 'name', 'id' nor class name -> value"
-            )
-        missing = [name for name in names if name not in self.label_as]
-        values = [self.label_as[name] for name in names if name in self.label_as]
-        if missing or len(set(values)) != len(values):
-            raise ArgumentError(
-                f"label_as: {self.label_as!r} does not give each of {names} a value of its own"
-            )
-        return values

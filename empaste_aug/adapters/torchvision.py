@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,8 +19,10 @@ except ImportError as error:
     raise MissingDependencyError("torchvision", "torchvision", "the torchvision adapter") from error
 
 from empaste_aug.adapters._torchvision_keypoints import KeypointEntries
+from empaste_aug.adapters._torchvision_labels import LabelValues
 from empaste_aug.adapters._torchvision_targets import TargetEntries
 from empaste_aug.adapters._torchvision_values import array_from_image, image_like
+from empaste_aug.paste.labels import checked_paste, class_names_of, with_semantic_labels
 
 __all__ = ["EMPasteTransform"]
 
@@ -37,7 +39,7 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
     - boxes: ``tv_tensors.BoundingBoxes`` (N, 4), XYXY, XYWH or CXCYWH, or a plain tensor, XYXY, as
       torchvision's detection models take it. Type, format and dtype stay.
     - labels: integer tensor (N,): positions in the class names of `paste` (without class names:
-      the bank's), plus `label_offset`.
+      the bank's), plus `label_offset`; or the values of `label_as`, which COCO's ids need.
     - masks: ``tv_tensors.Mask`` or a plain tensor (N, H, W) of 0 and 1. Without them the boxes are
       the objects, and no masks are handed out. An original whose mask is empty is left out.
     - keypoints: tensor (N, K, 3) of x, y and COCO's visibility, or, with `visibility_key`,
@@ -45,18 +47,21 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
       (N, K), made of 2s where the target has none. Covered ones turn from 2 to 1; pasted objects
       have zeros.
     - a semantic map (`semantic_key`): ``tv_tensors.Mask`` or a plain tensor (H, W) of integers.
-      Pasted pixels get their class's value, `semantic_labels` of `paste`, or else its position in
-      the class names, without `label_offset`.
+      Pasted pixels get their class's value in `semantic_labels` of `paste`, without them its label.
+      So a map whose 0 is the background, beside labels that begin at 0, needs EMPaste's
+      ``semantic_labels={name: i + 1 for i, name in enumerate(names)}``.
     - "iscrowd" (0 for pasted objects) and "area" (visible pixels; of an original that has only a
       box, the box's area), tensors or lists of length N, where the target has them. Crowd regions
       stay in the target: filter them afterwards where the model should not see them.
-    - Further entries with a row for each object, tensors or lists, must be named in `carry`; else
-      they keep their N rows. All other entries, such as "image_id", pass through.
+    - Further tensors, arrays, lists and tuples have to be named: in `carry` those with a row for
+      each object, in `keep` those of the image, as "image_id" and "orig_size" are known to be.
+      Their length decides nothing: it may equal N by chance, late in training. Numbers, strings,
+      dicts and tensors without dimensions pass through.
 
     Boxes, masks, areas and keypoints of originals that no paste touches keep their values. The
     inputs are never changed. A target without boxes, labels and masks, as torchvision's dataset
     wrapper makes for an image without objects, gets XYXY float32 boxes, int64 labels and uint8
-    masks.
+    masks; ``torch.tensor([])`` is taken for no boxes, labels or masks.
 
     Within `empaste_aug.adapters.loader.build_stream_loader` a sample's generator follows from the
     run's seed and the sample's position in the stream, for any number of workers. Elsewhere each
@@ -72,18 +77,23 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
         num_keypoints: K of targets that have no keypoints, such as those of images without
             objects: they get them, with zeros. None: they are left without.
         semantic_key: where every target holds a semantic map; None: there is none.
-        label_offset: the label of the first class. torchvision's detection models, whose label 0
-            is the background, need 1, unless the class names begin with one for the background.
-            For COCO's ids with gaps, give `paste` class names that fill the gaps.
+        label_as: what a class is called in labels: "id" (its position in the class names), or
+            class name -> integer for every class. ``wrap_dataset_for_transforms_v2`` hands out the
+            category ids of the json, and COCO's have gaps: see the second example. Wrong positions
+            cannot be told from right ones.
+        label_offset: with "id", the label of the first class. torchvision's detection models, whose
+            label 0 is the background, need 1, unless the class names begin with one for the
+            background.
         carry: further entries with one row for each object, which follow the originals; of a
             mapping, the values fill the rows of pasted objects, else 0 does.
+        keep: further entries that pass through as they are.
         keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record". Its
             `seed_key` makes the sample's generator again: ``np.random.default_rng(seed_key)``.
 
     Raises:
-        ArgumentError: `label_offset` is negative, or an argument contradicts another; from a call:
-            the image, or an entry of the target, is missing or malformed, or a tensor that pasting
-            does not change.
+        ArgumentError: an argument is unusable or contradicts another; from a call: the image, or
+            an entry of the target, is missing or malformed, a label is of no class, or nothing
+            says what an entry is.
 
     Example:
         >>> transform = v2.Compose(
@@ -102,6 +112,20 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
         >>> image, target = transform(image, target)
         >>> len(target["boxes"]) == len(target["labels"])
         True
+
+        COCO's category ids, the labels of torchvision's wrapped CocoDetection:
+
+        >>> coco = CocoDetection("photos", "instances.json").coco
+        >>> ids = {c["name"]: c["id"] for c in coco.loadCats(coco.getCatIds())}
+        >>> paste = EMPaste("out/bank", class_names=list(ids))
+        >>> transform = EMPasteTransform(paste, label_as=ids)
+        >>> data = wrap_dataset_for_transforms_v2(
+        ...     CocoDetection("photos", "instances.json", transforms=transform),
+        ...     target_keys=["image_id", "boxes", "labels", "masks", "iscrowd", "area"],
+        ... )
+        >>> image, target = data[0]
+        >>> set(target["labels"].tolist()) <= set(ids.values())
+        True
     """
 
     def __init__(
@@ -115,11 +139,18 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
         visibility_key: str | None = None,
         num_keypoints: int | None = None,
         semantic_key: str | None = None,
+        label_as: Literal["id"] | Mapping[str, int] = "id",
         label_offset: int = 0,
         carry: Mapping[str, float] | Sequence[str] = (),
+        keep: Sequence[str] = (),
         keep_record: bool = False,
     ) -> None:
         super().__init__()
+        names = class_names_of(checked_paste(paste))
+        label_values = LabelValues(names, label_as, label_offset)
+        if semantic_key is not None and paste.semantic_labels is None:
+            labels = dict(zip(names, label_values.values, strict=True))
+            paste = with_semantic_labels(paste, labels)
         self.paste = paste
         self.entries = TargetEntries(
             boxes_key=boxes_key,
@@ -127,9 +158,9 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
             masks_key=masks_key,
             semantic_key=semantic_key,
             keypoints=KeypointEntries(keypoints_key, visibility_key, num_keypoints),
-            label_offset=label_offset,
-            num_classes=len(paste.class_names or paste.bank.categories),
+            label_values=label_values,
             carry=carry,
+            keep=keep,
         )
         self.keep_record = keep_record
         paste.warmup()
@@ -154,4 +185,4 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
 
     def extra_repr(self) -> str:
         """What the module's repr shows."""
-        return f"{self.paste!r}, label_offset={self.entries.label_offset}"
+        return f"{self.paste!r}, {self.entries.label_values!r}"

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from empaste_aug.bank import MaskBank
+from empaste_aug.paste.select import some
 from empaste_aug.types import ArgumentError, DatasetError
 
 logger = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def count_classes(labels: Iterable[Iterable[int]], class_names: Sequence[str]) -
         {'cat': 3, 'dog': 1, 'cow': 0}
     """
     if len(set(class_names)) != len(class_names):
-        raise ArgumentError(f"class_names: a name occurs twice in {list(class_names)}")
+        raise ArgumentError(f"class_names: a name occurs twice in {some(class_names)}")
     images = [0] * len(class_names)
     instances = [0] * len(class_names)
     num_images = 0
@@ -140,6 +141,7 @@ def frequency_bands(counts: ClassCounts) -> dict[str, list[str]]:
         >>> frequency_bands(ClassCounts(num_images=900, images=images, instances=images))
         {'rare': ['cow'], 'common': ['dog'], 'frequent': ['cat']}
     """
+    _check_counts(counts)
     bands: dict[str, list[str]] = {"rare": [], "common": [], "frequent": []}
     for name, images in counts.images.items():
         position = bisect_left((RARE_IMAGES, COMMON_IMAGES), images)
@@ -167,8 +169,9 @@ def rare_class_weights(
         Class name -> weight > 0, in the order of the counts; empty where no class is so rare.
 
     Raises:
-        ArgumentError: `max_images` is negative, `repeat_threshold` is not in (0, 1], both are
-            None, or the data set has no image and `repeat_threshold` is given.
+        ArgumentError: `counts` is no ClassCounts, `max_images` is negative, `repeat_threshold` is
+            not in (0, 1], both are None, or the data set has no image and `repeat_threshold` is
+            given.
 
     Example:
         >>> images = {"cat": 500, "dog": 50, "cow": 5}
@@ -178,6 +181,7 @@ def rare_class_weights(
         >>> rare_class_weights(counts, max_images=None, repeat_threshold=0.08)
         {'cat': 1.0, 'dog': 1.2649110640673518, 'cow': 4.0}
     """
+    _check_counts(counts)
     if max_images is None and repeat_threshold is None:
         raise ArgumentError(
             "max_images, repeat_threshold: both are None, so that no class counts as rare; "
@@ -246,7 +250,15 @@ def weights_for_bank(
     }
     if not kept:
         raise ArgumentError(
-            f"weights: none of {list(weights)} has a cut-out to paste in {bank.path}; its classes "
-            f"are {list(bank.categories)}"
+            f"weights: none of {some(list(weights))} has a cut-out to paste in {bank.path}; its "
+            f"classes are {some(bank.categories)}"
         )
     return kept
+
+
+def _check_counts(counts: Any) -> None:
+    if not isinstance(counts, ClassCounts):
+        raise ArgumentError(
+            f"counts: {type(counts).__name__}; expected ClassCounts, such as count_classes, "
+            "count_dataset_dicts and count_coco_json make"
+        )

@@ -346,6 +346,21 @@ def test_semantic_maps_get_the_class_of_pasted_objects(small_bank):
     assert len(np.unique(wanted)) > 1
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_semantic_values_are_positions_unless_empaste_has_its_own(small_bank, first):
+    """Whatever label_as says; the docstring's remedy is for a background of 0."""
+    own = {name: i + 1 for i, name in enumerate(CLASSES)} if first else None
+    paste = EMPaste(small_bank, count=5, class_names=CLASSES, semantic_labels=own)
+    ids = {"cat": 17, "dog": 51, "cow": 90}
+    pipeline = compose([EMPasteTransform(paste, label_as=ids, p=1.0)], seed=0)
+    result = pipeline(**make_sample(1, objects=0), mask=np.full((HEIGHT, WIDTH), 99, np.uint8))
+    wanted = np.full((HEIGHT, WIDTH), 99)
+    for mask, label in zip(result["masks"], result["labels"], strict=True):
+        wanted[mask != 0] = list(ids.values()).index(label) + first
+    assert np.array_equal(result["mask"], wanted)
+    assert len(result["labels"]) > 0
+
+
 @pytest.mark.filterwarnings("ignore:label_fields are set but label_mapping:UserWarning")
 @pytest.mark.parametrize("remove", [True, False])
 def test_keypoints_under_pasted_objects_go_unless_invisible_ones_are_kept(any_paste, remove):

@@ -252,7 +252,7 @@ BAD_SAMPLES = {
     ),
     "masks: channels": ({"masks": np.ones((2, HEIGHT, WIDTH, 2), np.uint8)}, "masks: shape"),
     "labels: unknown": ({"labels": ["cat", "zebra"]}, r"labels\[1\]: 'zebra' is none of"),
-    "labels: ids": ({"labels": [0, 1]}, r"labels\[0\]: 0.* is none of"),
+    "labels: ids": ({"labels": [0, 1]}, r"labels\[0\]: 0.* is none of .*label_as=\"id\"$"),
     "mask: float": ({"mask": np.zeros((HEIGHT, WIDTH), np.float32)}, "mask: .*integer"),
     "iscrowd: too short": ({"iscrowd": [0]}, "iscrowd: 1 values for 2 objects"),
     "iscrowd: no list": ({"iscrowd": 0}, "iscrowd: int; expected a list"),
@@ -265,6 +265,18 @@ def test_a_bad_sample_is_refused_by_name(paste, case):
     pipeline = A.Compose([EMPasteTransform(paste, p=1.0)], bbox_params=box_params())
     with pytest.raises(ArgumentError, match=message):
         pipeline(**{**make_sample(), **entries})
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_albumentations_refuses_boxes_that_are_not_finite(paste, masks):
+    """Before any transform, so masks cannot hide them."""
+    pipeline = A.Compose([EMPasteTransform(paste, p=1.0)], bbox_params=box_params())
+    sample = make_sample()
+    sample["bboxes"][1, 1] = np.nan
+    if not masks:
+        del sample["masks"]
+    with pytest.raises(ValueError, match="nan"):
+        pipeline(**sample)
 
 
 def test_label_fields_have_to_be_explained(paste):
@@ -317,8 +329,12 @@ def test_targets_that_pasting_cannot_serve(paste):
         ({"mask_value": 0}, "mask_value: 0"),
         ({"mask_value": 1.5}, "mask_value: 1.5"),
         ({"label_as": "index"}, "label_as: 'index' is neither"),
-        ({"label_as": {"cat": 1, "dog": 2}}, "label_as: .* does not give each"),
-        ({"label_as": {"cat": 1, "dog": 2, "cow": 2}}, "label_as: .* a value of its own"),
+        ({"label_as": {"cat": 1, "dog": 2}}, r"label_as: does not give each .* lacks \['cow'\]"),
+        ({"label_as": {"cat": 1, "dog": 2, "cow": 2}}, "label_as: 'dog' and 'cow' are both 2"),
+        (
+            {"label_as": {"cat": 1, "dog": 2, "cow": 3, "emu": 4}},
+            r"label_as: \['emu'\] not among .*class_names=list\(label_as\)",
+        ),
         ({"fill": {"labels": 0}}, "'labels' is named twice"),
         ({"index_field": "labels"}, "'labels' is named twice"),
     ],
@@ -326,6 +342,35 @@ def test_targets_that_pasting_cannot_serve(paste):
 def test_bad_arguments(paste, arguments, message):
     with pytest.raises(ArgumentError, match=message):
         EMPasteTransform(paste, **arguments)
+
+
+def test_what_is_no_paste_is_refused(small_bank, tmp_path):
+    for given, message in (
+        ("out/bank", r"paste: str; expected an EMPaste or a mapping .*: EMPaste\('out/bank'\)"),
+        (tmp_path, r"paste: PosixPath; expected .*: EMPaste\('"),
+        (None, "paste: NoneType; expected an EMPaste or a mapping of its arguments$"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            EMPasteTransform(given)
+    assert EMPasteTransform({"bank": small_bank, "count": 1}).paste.count == (1, 1)
+
+
+def test_long_lists_of_classes_are_cut(small_bank):
+    names = [*CLASSES, *(f"class {number}" for number in range(30))]
+    paste = EMPaste(small_bank, class_names=names)
+    pipeline = A.Compose([EMPasteTransform(paste, p=1.0)], bbox_params=box_params())
+    with pytest.raises(ArgumentError, match=r"'class 6', \.\.\.") as caught:
+        pipeline(**{**make_sample(), "labels": ["cat", "zebra"]})
+    assert "class 7" not in str(caught.value)
+    with pytest.raises(ArgumentError, match=r"'class 9', \.\.\."):
+        EMPasteTransform(paste, label_as={"cat": 1, "dog": 2, "cow": 3})
+
+
+def test_it_compiles_at_construction(paste, monkeypatch):
+    warmed = []
+    monkeypatch.setattr(EMPaste, "warmup", lambda made: warmed.append(made))
+    EMPasteTransform(paste)
+    assert warmed == [paste]
 
 
 def test_a_bad_probability(paste):

@@ -20,7 +20,7 @@ import PIL.Image
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-from torchvision_data import CLASSES, SIZE, same, sample
+from torchvision_data import CLASSES, SIZE, same, sample, write_coco
 
 from empaste_aug.adapters import torchvision as adapter
 from empaste_aug.adapters.torchvision import EMPasteTransform
@@ -202,6 +202,108 @@ def test_label_offset(small_bank):
         assert torch.equal(out["labels"], expected["labels"] + 1)
 
 
+def test_label_as(small_bank):
+    """The same scenes as with positions, under the numbers that are given."""
+    ids = {"cow": np.int64(90), "dog": 51, "cat": 17}
+    values = torch.tensor([17, 51, 90])
+    paste = EMPaste(small_bank, count=5, class_names=CLASSES)
+    transform = EMPasteTransform(paste, label_as=ids)
+    seen = set()
+    for seed in range(10):
+        image, target = sample(seed, objects=2)
+        torch.manual_seed(seed)
+        _, expected = EMPasteTransform(paste)(image, target)
+        torch.manual_seed(seed)
+        _, out = transform(image, {**target, "labels": values[target["labels"]]})
+        assert torch.equal(out["labels"], values[expected["labels"]])
+        assert torch.equal(out["masks"], expected["masks"])
+        seen |= set(out["labels"].tolist())
+    assert seen == {17, 51, 90}
+    with pytest.raises(
+        ArgumentError,
+        match=r"\['labels'\]: 18, in row 1, is not among the values of label_as, \[17, 51, 90\]",
+    ):
+        transform(image, {**target, "labels": torch.tensor([17, 18])})
+    big = EMPasteTransform(paste, label_as={**ids, "cow": 300})
+    with pytest.raises(ArgumentError, match=r"\['labels'\]: torch.uint8 does not hold 300"):
+        big(image, {**target, "labels": torch.tensor([17, 51], dtype=torch.uint8)})
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("count", [0, 3])
+def test_empty_tensors_are_no_objects(small_bank, wrapped, count):
+    """torch.tensor([]) is float32 of shape (0,), and one empty row of BoundingBoxes."""
+    transform = EMPasteTransform(EMPaste(small_bank, count=count, class_names=CLASSES))
+    image, _ = sample(0)
+    boxes, masks = torch.tensor([]), torch.tensor([])
+    if wrapped:
+        boxes = tv_tensors.BoundingBoxes(boxes, format="XYWH", canvas_size=SIZE)
+        masks = tv_tensors.Mask(masks)
+    empty = {"boxes": boxes, "labels": torch.tensor([]), "masks": masks, "area": torch.tensor([])}
+    torch.manual_seed(0)
+    _, out = transform(image, empty)
+    assert len(out["labels"]) == len(out["area"]) == count
+    assert out["labels"].dtype == torch.int64
+    assert out["boxes"].dtype == torch.float32
+    assert out["boxes"].shape == (count, 4)
+    assert type(out["boxes"]) is type(boxes)
+    assert out["masks"].dtype == torch.uint8
+    assert out["masks"].shape == (count, *SIZE)
+    assert type(out["masks"]) is type(masks)
+    assert tuple(boxes.shape) == ((1, 0) if wrapped else (0,))
+    torch.manual_seed(0)
+    _, expected = transform(image, {})
+    assert torch.equal(out["masks"], expected["masks"])
+    _, ints = transform(image, {**empty, "labels": torch.zeros(0, dtype=torch.int32)})
+    assert ints["labels"].dtype == torch.int32
+
+
+@pytest.mark.parametrize("objects", [0, 1, 2, 5])
+def test_what_is_of_the_image_passes_through(small_bank, objects):
+    """Whatever the number of objects; the rest has to be named, whatever it is too."""
+    paste = EMPaste(small_bank, count=2, class_names=CLASSES)
+    image, target = sample(3, objects=objects)
+    passing = {
+        "image_id": torch.tensor([7]),
+        "orig_size": torch.tensor([72, 96]),
+        "path": "a.jpg",
+        "weight": 0.5,
+        "scalar": torch.tensor(3.0),
+        "extra": {"names": ["a", "b"]},
+    }
+    kept = {
+        "size": torch.tensor([72, 96]),
+        "tags": ["street"] * 5,
+        "depth": tv_tensors.Mask(torch.zeros(SIZE)),
+    }
+    transform = EMPasteTransform(paste, keep=list(kept))
+    _, out = transform(image, {**target, **passing, **kept})
+    for key, value in {**passing, **kept}.items():
+        assert out[key] is value
+    for key in kept:
+        with pytest.raises(ArgumentError, match=rf"target\['{key}'\]: .*in keep"):
+            EMPasteTransform(paste)(image, {**target, key: kept[key]})
+    carrying = EMPasteTransform(paste, carry={"orig_size": 5})
+    _, out = carrying(image, {**target, "orig_size": torch.ones(objects)})
+    assert len(out["orig_size"]) == len(out["labels"])
+
+
+def test_masks_without_a_key_are_refused(small_bank):
+    transform = EMPasteTransform(EMPaste(small_bank, class_names=CLASSES), masks_key=None)
+    image, target = sample(3, objects=2)
+    target["masks"] = target["masks"].as_subclass(torch.Tensor)
+    with pytest.raises(ArgumentError, match=r"target\['masks'\]: Tensor of shape \(2, 72, 96\)"):
+        transform(image, target)
+
+
+def test_it_compiles_at_construction(small_bank, monkeypatch):
+    """All that EMPaste needs, so that workers need not."""
+    warmed = []
+    monkeypatch.setattr(EMPaste, "warmup", lambda made: warmed.append(made))
+    transform = EMPasteTransform(EMPaste(small_bank, blend="poisson"))
+    assert warmed == [transform.paste]
+
+
 def test_carry(small_bank):
     """Rows follow their originals, also when one is hidden; pasted ones get the fill."""
     paste = EMPaste(small_bank, count=6, scale=(3, 4), class_names=CLASSES)
@@ -333,11 +435,26 @@ def test_data_loader_workers(small_bank):
     assert len(set(images)) == 8  # neither two workers nor two samples draw the same
 
 
-def test_docstring_example(small_bank):
+def test_docstring_example(small_bank, tmp_path, monkeypatch):
+    reader = pytest.importorskip("pycocotools.coco")
+    monkeypatch.setattr(reader, "print", lambda *_: None, raising=False)
+    from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
+
+    box = {"bbox": [9, 9, 20, 20], "segmentation": [[9, 9, 29, 9, 29, 29, 9, 29]]}
+    annotation = {"category_id": 51, **box, "area": 400, "iscrowd": 0}
+    file = write_coco(tmp_path, [annotation], ids=(17, 51, 90))
     text = EMPasteTransform.__doc__.replace('"out/bank"', repr(str(small_bank.path)))
-    names = {**vars(adapter), "EMPaste": EMPaste, "tv_tensors": tv_tensors}
+    text = text.replace('"photos"', repr(str(tmp_path)))
+    text = text.replace('"instances.json"', repr(str(file)))
+    names = {
+        **vars(adapter),
+        "EMPaste": EMPaste,
+        "tv_tensors": tv_tensors,
+        "CocoDetection": CocoDetection,
+        "wrap_dataset_for_transforms_v2": wrap_dataset_for_transforms_v2,
+    }
     example = doctest.DocTestParser().get_doctest(text, names, "EMPasteTransform", None, 0)
-    assert len(example.examples) >= 5
+    assert len(example.examples) >= 12
     assert doctest.DocTestRunner().run(example).failed == 0
 
 
@@ -360,21 +477,50 @@ ERRORS = {
     "no boxes": (changed(boxes=None), r"\['boxes'\]: NoneType"),
     "list of boxes": (changed(boxes=[[0, 0, 9, 9]]), r"\['boxes'\]: list"),
     "mask as boxes": (changed(boxes=tv_tensors.Mask(torch.zeros(2, 4))), r"\['boxes'\]: Mask"),
-    "flat boxes": (changed(boxes=torch.zeros(0)), r"\['boxes'\]: shape \(0,\)"),
+    "flat boxes": (
+        changed(boxes=torch.zeros(8)),
+        r"\['boxes'\]: Tensor of shape \(8,\), torch.float32",
+    ),
     "other canvas": (
         changed(
             boxes=tv_tensors.BoundingBoxes(torch.ones(2, 4), format="XYXY", canvas_size=(9, 9))
         ),
         r"canvas_size \(9, 9\)",
     ),
-    "no labels": (changed(labels=None), r"\['labels'\]: expected an integer tensor"),
-    "few labels": (changed(labels=torch.zeros(1, dtype=torch.int64)), r"of shape \(2,\)"),
-    "float labels": (changed(labels=torch.zeros(2)), "integer tensor"),
-    "unknown label": (changed(labels=torch.tensor([0, 3])), r"not all in \[0, 2\]"),
+    "no labels": (changed(labels=None), r"\['labels'\]: NoneType; expected an integer tensor"),
+    "list of labels": (changed(labels=[0, 1]), r"\['labels'\]: list of length 2; expected an"),
+    "few labels": (
+        changed(labels=torch.zeros(1, dtype=torch.int64)),
+        r"of shape \(1,\), torch.int64; expected an integer tensor of shape \(2,\)",
+    ),
+    "float labels": (changed(labels=torch.zeros(2)), r"of shape \(2,\), torch.float32; expected"),
+    "empty labels": (changed(labels=torch.tensor([])), r"of shape \(0,\), torch.float32; expected"),
+    "unknown label": (
+        changed(labels=torch.tensor([0, 3])),
+        r"\['labels'\]: 3, in row 1, is not in \[0, 2\].*COCO's category ids, need label_as",
+    ),
+    "NaN box": (
+        changed(boxes=torch.tensor([[0, 0, 9, 9], [0, float("nan"), 9, 9]])),
+        r"\['boxes'\]: \[0.0, nan, 9.0, 9.0\], in row 1, is not finite",
+    ),
+    "NaN box without masks": (
+        changed(boxes=torch.tensor([[float("inf"), 0, 9, 9], [0, 0, 9, 9]]), masks=None),
+        r"\['boxes'\]: \[inf, .*, in row 0, is not finite",
+    ),
+    "float scores": (
+        changed(score=torch.ones(2)),
+        r"\['score'\]: Tensor of shape \(2,\).*in carry",
+    ),
+    "names": (changed(names=["a", "b"]), r"\['names'\]: list of length 2; .*in carry.*in keep"),
+    "image's size": (changed(size=(72, 96)), r"\['size'\]: tuple of length 2"),
+    "vector": (changed(vector=np.zeros(7)), r"\['vector'\]: ndarray of shape \(7,\), float64"),
     "image as masks": (changed(masks=tv_tensors.Image(torch.zeros(2, *SIZE))), "Image of shape"),
     "array of masks": (changed(masks=np.zeros((2, *SIZE))), "ndarray of shape"),
     "few masks": (changed(masks=tv_tensors.Mask(torch.zeros(1, *SIZE))), r"shape \(1, 72, 96\)"),
-    "few crowd flags": (changed(iscrowd=[0]), r"\['iscrowd'\]: expected a tensor or list"),
+    "few crowd flags": (
+        changed(iscrowd=[0]),
+        r"\['iscrowd'\]: list of length 1; expected a tensor",
+    ),
     "semantic map": (changed(semantic=tv_tensors.Mask(torch.zeros(SIZE))), r"\['semantic'\]"),
 }
 
@@ -394,6 +540,28 @@ def test_errors_of_arguments(small_bank):
     with pytest.raises(ArgumentError, match="carry: 'names' is a string"):
         EMPasteTransform(paste, carry="names")
     assert "label_offset=1" in repr(EMPasteTransform(paste, label_offset=1))
+    ids = dict(zip(CLASSES, (17, 51, 90), strict=True))
+    assert "label_as of 3 classes" in repr(EMPasteTransform(paste, label_as=ids))
+    for given, message in (
+        ("out/bank", r"paste: str; expected an EMPaste: EMPaste\('out/bank'\)"),
+        ({"bank": "out/bank"}, "paste: dict; expected an EMPaste$"),
+        (None, "paste: NoneType; expected an EMPaste$"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            EMPasteTransform(given)
+    for label_as, message in (
+        ("name", "label_as: 'name' is neither 'id' nor class name -> value"),
+        ({"cat": 17, "dog": 51}, r"label_as: .* lacks \['cow'\]"),
+        ({**ids, "emu": 1}, r"label_as: \['emu'\] not among .*class_names=list\(label_as\)"),
+        ({**ids, "cow": 51}, "label_as: 'dog' and 'cow' are both 51"),
+        ({**ids, "cow": "c"}, "label_as: 'cow' is 'c', no integer >= 0"),
+        ({**ids, "cow": -1}, "label_as: 'cow' is -1, no integer >= 0"),
+        ({**ids, "cow": True}, "label_as: 'cow' is True, no integer >= 0"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            EMPasteTransform(paste, label_as=label_as)
+    with pytest.raises(ArgumentError, match="label_offset: 1 has no meaning with label_as"):
+        EMPasteTransform(paste, label_as=ids, label_offset=1)
 
 
 def test_missing_torchvision():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ import PIL.Image
 import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
-from torchvision_data import CLASSES, SIZE, same, sample
+from torchvision_data import CLASSES, SIZE, same, sample, write_coco
 
 from empaste_aug.adapters import _torchvision_keypoints as keypoint_entries
 from empaste_aug.adapters.torchvision import EMPasteTransform
@@ -236,7 +235,7 @@ def test_semantic_map(small_bank, wrapped, labels):
         added = list(range(2, len(out["labels"])))
         for row in added:
             name = CLASSES[out["labels"][row] - 1]
-            value = CLASSES.index(name) if labels is None else labels[name]
+            value = out["labels"][row] if labels is None else labels[name]
             expected[out["masks"][row] != 0] = value
         assert type(out["semantic"]) is (tv_tensors.Mask if wrapped else torch.Tensor)
         assert out["semantic"].dtype == torch.uint8
@@ -246,6 +245,28 @@ def test_semantic_map(small_bank, wrapped, labels):
     nothing = EMPasteTransform(EMPaste(small_bank, count=0), semantic_key="semantic")
     target["labels"] = target["labels"] - 1
     assert nothing(image, target)[1]["semantic"] is target["semantic"]
+
+
+@pytest.mark.parametrize("label_as", ["id", {"cat": 17, "dog": 90, "cow": 21}])
+def test_semantic_values_are_the_labels_unless_empaste_has_its_own(small_bank, label_as):
+    """The paste that is passed in stays as it is, and draws the same."""
+    paste = EMPaste(small_bank, count=5)
+    transform = EMPasteTransform(paste, semantic_key="semantic", label_as=label_as)
+    plain = EMPasteTransform(paste)
+    image, target = sample(0, objects=0)
+    target["semantic"] = torch.full(SIZE, 255, dtype=torch.uint8)
+    torch.manual_seed(0)
+    _, out = transform(image, target)
+    expected = torch.full(SIZE, 255)
+    for mask, label in zip(out["masks"], out["labels"], strict=True):
+        expected[mask != 0] = label
+    assert torch.equal(out["semantic"], expected.to(torch.uint8))
+    assert len(out["labels"]) > 0
+    assert paste.semantic_labels is None
+    del target["semantic"]
+    torch.manual_seed(0)
+    _, other = plain(image, target)
+    assert torch.equal(out["masks"], other["masks"])
 
 
 def test_the_streams_key_makes_the_generator(small_bank):
@@ -268,25 +289,6 @@ def test_the_streams_key_makes_the_generator(small_bank):
     assert not same(first[0], further[0])
     outside = transform(*sample(1))
     assert len(outside[1]["empaste_record"].seed_key) == 4
-
-
-def write_coco(folder, annotations):
-    """Two photos, of which the second shows nothing."""
-    for name in ("a.png", "b.png"):
-        PIL.Image.new("RGB", SIZE[::-1], (9, 9, 9)).save(folder / name)
-    content = {
-        "images": [
-            {"id": number, "file_name": name, "height": SIZE[0], "width": SIZE[1]}
-            for number, name in ((5, "a.png"), (6, "b.png"))
-        ],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(CLASSES, 1)],
-        "annotations": [
-            {"id": number, "image_id": 5, **annotation}
-            for number, annotation in enumerate(annotations, 1)
-        ],
-    }
-    (folder / "coco.json").write_text(json.dumps(content))
-    return folder / "coco.json"
 
 
 POLYGON = {
@@ -342,6 +344,45 @@ def test_wrapped_coco_data_set(small_bank, tmp_path, annotations):
     )
     assert boxes_only[0][1].keys() == boxes_only[1][1].keys() == {"image_id", "boxes", "labels"}
     assert len(boxes_only[0][1]["boxes"]) == originals + 2
+
+
+def test_wrapped_coco_data_set_whose_ids_have_gaps(small_bank, tmp_path):
+    """As COCO's own: 80 classes, ids up to 90; labels stay ids, for pasted objects too."""
+    pytest.importorskip("pycocotools")
+    from torchvision.datasets import CocoDetection, wrap_dataset_for_transforms_v2
+
+    annotations = [{**POLYGON, "category_id": 51}, {**CROWD, "category_id": 90}]
+    file = write_coco(tmp_path, annotations, ids=(17, 51, 90))
+    coco = CocoDetection(tmp_path, file).coco
+    ids = {c["name"]: c["id"] for c in coco.loadCats(coco.getCatIds())}
+    assert ids == {"cat": 17, "dog": 51, "cow": 90}
+    paste = EMPaste(small_bank, count=6, class_names=list(ids))
+    keys = ["image_id", "boxes", "labels", "masks", "iscrowd", "area"]
+
+    def wrapped(transform):
+        data = CocoDetection(tmp_path, file, transforms=transform)
+        return wrap_dataset_for_transforms_v2(data, target_keys=keys)
+
+    seen = set()
+    data = wrapped(EMPasteTransform(paste, label_as=ids, keep_record=True))
+    for seed in range(5):
+        torch.manual_seed(seed)
+        for index in (0, 1):
+            _, target = data[index]
+            record = target["empaste_record"]
+            pasted = [
+                ids[CLASSES[paste.bank.index["category_id"][placement.cutout_id]]]
+                for placement in record.placements
+            ]
+            originals = target["labels"].tolist()[: len(target["labels"]) - len(pasted)]
+            assert target["labels"].tolist() == originals + pasted
+            assert set(originals) <= ({51, 90} if index == 0 else set())
+            seen |= set(pasted)
+    assert seen == {17, 51, 90}
+    with pytest.raises(
+        ArgumentError, match=r"target\['labels'\]: 51, in row 0, is not in \[1, 3\]"
+    ):
+        wrapped(EMPasteTransform(paste, label_offset=1))[0]
 
 
 @pytest.mark.parametrize("placement", ["random", "space_maximize"])
@@ -413,7 +454,7 @@ def test_touching_boxes_and_one_hundred_objects(small_bank):
             assert not mask[grid[number] == 0].any()
             assert out["labels"][row] == number % 3
     filling = EMPaste(small_bank, placement="space_maximize", count=3, class_names=CLASSES)
-    _, out = EMPasteTransform(filling)(image, target)
+    _, out = EMPasteTransform(filling, carry=["number"])(image, target)
     assert torch.equal(out["masks"][:100], grid)
     assert torch.equal(out["boxes"][:100].as_subclass(torch.Tensor), boxes)
 
@@ -467,6 +508,10 @@ def test_bad_semantic_maps_are_errors(small_bank, semantic, message):
         ({"keypoints_key": None, "visibility_key": "v"}, "keypoints_key=None"),
         ({"carry": ["keypoints", "x"]}, r"carry: \['keypoints'\]"),
         ({"carry": {"boxes": 0}}, r"carry: \['boxes'\]"),
+        ({"keep": "names"}, "keep: 'names' is a string"),
+        ({"keep": ["names", "area"]}, r"keep: \['area'\] have rows of objects"),
+        ({"keep": ["masks"]}, r"keep: \['masks'\]"),
+        ({"keep": ["names"], "carry": ["names"]}, r"keep: \['names'\]"),
     ],
 )
 def test_bad_arguments_are_errors(small_bank, options, message):

@@ -178,6 +178,12 @@ def test_bad_arguments_are_errors(arguments, message) -> None:
         rare_class_weights(counts_of({"cat": 1}), **arguments)
 
 
+@pytest.mark.parametrize("function", [rare_class_weights, frequency_bands])
+def test_a_dict_of_counts_is_refused(function) -> None:
+    with pytest.raises(ArgumentError, match=r"counts: dict; expected ClassCounts.*count_classes"):
+        function({"cat": 3})
+
+
 def test_no_image_has_no_frequency() -> None:
     counts = counts_of({"cat": 0}, num_images=0)
     assert rare_class_weights(counts) == {"cat": 1}
@@ -197,6 +203,10 @@ def test_what_the_bank_lacks_is_named(small_bank, caplog) -> None:
     assert caplog.text == ""
     with pytest.raises(ArgumentError, match=r"none of \['emu'\]"):
         weights_for_bank({"emu": 1.0}, small_bank)
+    with pytest.raises(
+        ArgumentError, match=r"none of \['emu 0', .*'emu 9', \.\.\. .*its classes are"
+    ):
+        weights_for_bank({f"emu {number}": 1.0 for number in range(300)}, small_bank)
 
 
 def test_a_class_of_the_bank_without_cutouts_is_lacking(tmp_path, caplog) -> None:
