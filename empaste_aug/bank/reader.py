@@ -44,10 +44,13 @@ class MaskBank:
         verify: check the CRC32 of every record when it is read, index fields included.
 
     Raises:
+        ArgumentError: `path` is no path, or empty.
         BankError: the bank is missing, unfinished, damaged or of another schema version.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise ArgumentError(f"path: {path!r} is not the folder of a bank")
         self.path = Path(path).absolute()
         self.verify = verify
         self.manifest: dict[str, Any] = load_manifest(self.path)

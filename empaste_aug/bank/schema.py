@@ -122,6 +122,10 @@ def load_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if not (path / SHARDS).is_dir():
+            raise BankError(
+                f"{path}: is no bank: it has neither {MANIFEST} nor {SHARDS}/"
+            ) from None
         raise BankError(
             f"{path}: unfinished build: {MANIFEST}, which is written last, is missing; "
             "run the build again"

@@ -27,7 +27,7 @@ from empaste_aug.paste.blending import parse_blend
 from empaste_aug.paste.composition import Composition, Labels
 from empaste_aug.paste.maps import semantic_values
 from empaste_aug.paste.place import Placer
-from empaste_aug.paste.select import Selection, Selector, map_categories
+from empaste_aug.paste.select import Selection, Selector, check_known, map_categories
 from empaste_aug.types import ArgumentError, Placement, Scene
 
 ATTEMPTS = 10
@@ -109,6 +109,8 @@ class EMPaste:
             blend=blend,
         )
         self.bank = bank if isinstance(bank, MaskBank) else MaskBank(bank)
+        check_known("exclude", self.exclude, self.bank.categories)
+        check_known("category_map", self.category_map, self.bank.categories)
         self._selector = Selector(
             np.asarray(self.bank.index["category_id"]),
             self.bank.categories,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -37,12 +37,8 @@ def map_categories(
     Raises:
         ArgumentError: a name is unknown, or a class of the bank has no partner in the data set.
     """
-    for argument, names in (("exclude", exclude), ("category_map", category_map)):
-        unknown = [name for name in names if name not in bank_classes]
-        if unknown:
-            raise ArgumentError(
-                f"{argument}: {some(unknown)} not among the bank's classes {some(bank_classes)}"
-            )
+    check_known("exclude", exclude, bank_classes)
+    check_known("category_map", category_map, bank_classes)
     ids = np.full(len(bank_classes), -1, dtype=np.int64)
     if class_names is None:
         if category_map:
@@ -68,6 +64,15 @@ def map_categories(
             f"among its {some(list(targets))}"
         )
     return ids
+
+
+def check_known(argument: str, names: Iterable[str], bank_classes: Sequence[str]) -> None:
+    """ArgumentError where a name is not among the bank's classes."""
+    unknown = [name for name in names if name not in bank_classes]
+    if unknown:
+        raise ArgumentError(
+            f"{argument}: {some(unknown)} not among the bank's classes {some(bank_classes)}"
+        )
 
 
 def some(names: Sequence[str], most: int = 10) -> str:

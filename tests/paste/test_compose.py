@@ -271,3 +271,20 @@ def test_classes_that_are_never_drawn_need_no_partner(small_bank) -> None:
     assert {instance.category_id for instance in result.instances} == {1}
     with pytest.raises(ArgumentError, match="leave out of the weights"):
         EMPaste(small_bank, selection={"cat": 1.0, "dog": 0.1}, class_names=["bird", "cat"])
+
+
+@pytest.mark.parametrize("bank", [None, 5, ""])
+def test_what_is_no_bank(bank) -> None:
+    with pytest.raises(ArgumentError, match="path: "):
+        EMPaste(bank)
+
+
+def test_a_folder_without_a_bank(tmp_path) -> None:
+    with pytest.raises(BankError, match="is no bank"):
+        EMPaste(tmp_path)
+
+
+@pytest.mark.parametrize("argument", [{"category_map": {"cta": "cat"}}, {"exclude": ["cta"]}])
+def test_unknown_bank_classes_are_errors_at_construction(small_bank, argument) -> None:
+    with pytest.raises(ArgumentError, match=r"'cta'\] not among the bank's classes"):
+        EMPaste(small_bank, **argument)
