@@ -47,8 +47,10 @@ def build_stream_loader(
     Samples, their order and the batches are byte-identical for any `num_workers`, for forked and
     spawned workers, after resuming, and in each run with the same seed. Over ranks, each iteration
     consumes the same set of (position, sample) for any world size with the same
-    ``batch_size * world_size``. What this asks of data set and transform is in `KeyedDataset`; on
-    `EMPasteTransform` and Albumentations pipelines it holds as they are.
+    ``batch_size * world_size``. On `EMPasteTransform`, and on Albumentations pipelines wherever the
+    data set or the transform takes them from, this holds as they are; what it asks of data set and
+    transform is in `KeyedDataset`. ``loader.dataset.verify()`` makes a few samples twice and raises
+    an error if they differ.
 
     The loader never ends and has no length: ``len(loader)`` raises TypeError, and an epoch is
     ``len(dataset) / (batch_size * world_size)`` iterations, which batches straddle. Each

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
+from empaste_aug.stream.compare import difference
 from empaste_aug.stream.generators import check_sources, held_generators, set_from_key
 from empaste_aug.stream.keys import SampleKey, integer, seeded
 from empaste_aug.types import ArgumentError, DatasetError
@@ -18,6 +20,9 @@ _SET_BY_THE_STREAM = {
 }
 
 
+_VERIFIED = 16
+
+
 class KeyedDataset:
     """A map-style data set, indexed by (position, index), whose samples follow from their key.
 
@@ -25,21 +30,34 @@ class KeyedDataset:
     ``seeded((seed, position))``: whatever data set and transform draw from the global generators of
     `random`, NumPy and torch is the same each time, in any process. So it is with generators of
     their own, such as those of Albumentations (whose own seeds then play no part): they are
-    searched for when the data set is made, and in each worker that does not inherit it; see
-    `generators`.
+    searched for when the data set is made, and in each worker that does not inherit it, among what
+    data set and transform hold and what their functions and the methods of their classes name,
+    global variables and those of imported modules included; see `generators`.
 
-    What cannot be seen or set: a generator that is made anew for each sample from the system's
-    entropy (``np.random.default_rng()``, or an Albumentations pipeline built per sample), one in a
-    compiled library (``cv2.theRNG``), one that does not exist yet when the data set is made, and
-    one that a method takes from a global variable: name the last in `reseed`. Data sets and
-    transforms must not carry state from one sample to the next, such as caches that they change.
+    What is not found or cannot be set, and so makes samples that cannot be made again:
+
+    - a generator that is made anew for each sample from the system's entropy
+      (``np.random.default_rng()``, or an Albumentations pipeline built per sample); instead, make
+      it from ``current_key()``;
+    - one in a compiled library (``cv2.theRNG``), or in the globals of an installed library. The
+      packages from which data set and transform themselves come are searched even if installed;
+    - one that does not exist yet when the data set is made: in a global variable that the first
+      sample sets, or in a module that a function imports and nothing has loaded before;
+    - one that is reached by a computed name (``getattr(augs, name)``, ``globals()[name]``) or
+      through a module that is held as an attribute, that lies in a list or dict of more than 100
+      entries, or behind the 10,000 values at which the search ends;
+    - state that data set and transform carry from one sample to the next, such as caches that they
+      change.
+
+    Name a generator that is not found in `reseed`. `verify` makes some samples twice and compares.
 
     Args:
         dataset: has ``dataset[index]``; a list will do.
         transform: called with the sample; None: the sample is handed out as it is.
         seed: the run's seed, >= 0.
         reseed: further holders of generators, or functions that take an integer in [0, 2**64) and
-            seed something with it.
+            seed something with it. Workers that are spawned get copies of holders, as of all else:
+            for a global variable, give them a module's function that seeds it.
 
     Raises:
         ArgumentError: `dataset` cannot be indexed or is empty, or an argument is out of range.
@@ -53,6 +71,7 @@ class KeyedDataset:
         >>> keyed = KeyedDataset([10, 20, 30], lambda x: x + random.random(), seed=0)
         >>> keyed[5, 1] == keyed[5, 1], keyed[5, 1] == keyed[6, 1]
         (True, False)
+        >>> keyed.verify()
     """
 
     def __init__(
@@ -103,6 +122,40 @@ class KeyedDataset:
                 )
                 raise
         return sample
+
+    def verify(self, items: Iterable[tuple[int, int]] | None = None) -> None:
+        """Make samples twice, the second time in reverse order, and compare them to the byte.
+
+        This finds what the search for generators missed, if it shows in these samples. It says
+        nothing about what differs only between processes or machines.
+
+        Args:
+            items: (position, index) of each sample; None: the positions 0 to 15, with indices
+                spread over the data set.
+
+        Raises:
+            DatasetError: a sample is another one the second time. The message names the lowest
+                such position and what differs in the sample.
+        """
+        if items is None:
+            items = ((number, number * len(self) // _VERIFIED) for number in range(_VERIFIED))
+        items = sorted(items)
+        # copies: a transform may change what the data set holds, and hand that out
+        first = [deepcopy(self[item]) for item in items]
+        differences = [
+            (*item, path)
+            for item, before in zip(reversed(items), reversed(first), strict=True)
+            if (path := difference(before, self[item])) is not None
+        ]
+        if differences:
+            position, index, path = differences[-1]
+            found = ", ".join(type(source).__name__ for source in self.generators) or "none"
+            raise DatasetError(
+                f"the sample of position {position}, index {index}, made twice, differs"
+                f"{f' at sample{path}' if path else ''}: data set or transform draw from a random "
+                "generator that is not set from the key, or carry state from one sample to the "
+                f"next. Set from the key are: {found}; name a missing one in reseed"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """For workers that are not forked: without what was found."""

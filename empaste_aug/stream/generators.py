@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from types import BuiltinMethodType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from empaste_aug.stream.keys import join_words
+from empaste_aug.stream.references import search
 from empaste_aug.types import ArgumentError
 
 Setter = Callable[[np.random.SeedSequence], None]
@@ -19,35 +18,25 @@ Setter = Callable[[np.random.SeedSequence], None]
 _HELD = 2
 """Sets these generators apart from the global ones and those of epochs; see `keys` and `order`."""
 
-_DEPTH = 8
-_LONG = 100
-"""Lists and dicts with more entries are data, and are not searched."""
-
 
 def held_generators(*roots: Any) -> list[Any]:
     """What draws from generators of its own, among what the roots hold.
 
     These are Albumentations' transforms (anything with a method `set_random_state` or
     `set_random_seed`; its parts follow it), ``np.random.Generator``, ``np.random.RandomState``,
-    ``random.Random`` and ``torch.Generator``. They are searched for in attributes, lists, tuples
-    and dicts of up to 100 entries, partials, methods, and what a function refers to: closures,
-    defaults, globals.
+    ``random.Random`` and ``torch.Generator``. They are searched for in
+
+    - attributes, lists, tuples and dicts of up to 100 entries, partials, methods;
+    - what a function refers to: closures, defaults, and the globals that it names, also as an
+      attribute of a module (``augs.pipeline``), functions and classes among them;
+    - what the user's classes define: methods, properties, class attributes.
+
+    Globals and classes of libraries are not searched, nor more than 10,000 values, code before
+    data. Nothing of what is searched is called.
     """
-    found = []
-    level = list(roots)
-    seen = {id(source): source for source in _global_generators()}  # alive: ids are used again
-    for _ in range(_DEPTH):
-        following: list[Any] = []
-        for value in level:
-            if id(value) in seen:
-                continue
-            seen[id(value)] = value
-            if setter(value) is not None:
-                found.append(value)
-            else:
-                following.extend(_parts(value))
-        level = following
-    return found
+    known = {id(source) for source in _global_generators()}
+    found = search(roots, lambda value: setter(value) is not None)
+    return [source for source in found if id(source) not in known]
 
 
 def check_sources(sources: Sequence[Any]) -> list[Any]:
@@ -87,14 +76,14 @@ def setter(source: Any) -> Setter | None:
         )
     if callable(getattr(kind, "set_random_seed", None)):
         return lambda sequence: source.set_random_seed(_integer(sequence) % 2**32)
-    if isinstance(source, np.random.Generator):
+    if issubclass(kind, np.random.Generator):
         return lambda sequence: _set_state(source, sequence)
-    if isinstance(source, np.random.RandomState):
+    if issubclass(kind, np.random.RandomState):
         return lambda sequence: source.seed(sequence.generate_state(4))
-    if isinstance(source, random.Random) and not isinstance(source, random.SystemRandom):
+    if issubclass(kind, random.Random) and not issubclass(kind, random.SystemRandom):
         return lambda sequence: source.seed(_integer(sequence))
     torch = sys.modules.get("torch")
-    if torch is not None and isinstance(source, torch.Generator):
+    if torch is not None and issubclass(kind, torch.Generator):
         return lambda sequence: source.manual_seed(_integer(sequence))
     return None
 
@@ -113,37 +102,3 @@ def _global_generators() -> Iterator[Any]:
     yield random.random.__self__  # type: ignore[attr-defined]
     yield np.random.rand.__self__  # type: ignore[attr-defined]
     yield getattr(sys.modules.get("torch"), "default_generator", None)
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """What a value holds."""
-    if isinstance(value, (str, bytes, type, ModuleType, np.ndarray)):
-        return
-    if isinstance(value, (list, tuple)):
-        yield from value if len(value) <= _LONG else ()
-    elif isinstance(value, dict):
-        yield from value.values() if len(value) <= _LONG else ()
-    elif isinstance(value, (MethodType, BuiltinMethodType)):
-        yield value.__self__
-    elif isinstance(value, partial):
-        yield from (value.func, *value.args, *value.keywords.values())
-    elif isinstance(value, FunctionType):
-        yield from value.__defaults__ or ()
-        yield from (value.__kwdefaults__ or {}).values()
-        for cell in value.__closure__ or ():
-            try:
-                yield cell.cell_contents
-            except ValueError:  # the cell is still empty
-                continue
-        known = value.__globals__
-        yield from (known[name] for name in _names(value.__code__) if name in known)
-    elif hasattr(value, "__dict__"):
-        yield from vars(value).values()
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """The global names of a function, and those of the functions and comprehensions inside it."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

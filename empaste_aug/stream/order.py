@@ -15,6 +15,11 @@ from empaste_aug.types import ArgumentError
 _ORDER = (1,)
 """Sets the generators of epochs apart from those of samples with the same numbers."""
 
+_NO_LENGTH = (
+    "the stream is endless and has no len(); an epoch is len(dataset) / (batch_size * world_size) "
+    "iterations"
+)
+
 Item = tuple[int, int]
 """(position in the stream, index into the data set)."""
 
@@ -138,6 +143,14 @@ class StreamSampler:
         self.rank, self.world_size = _rank(rank, world_size)
         self.start = integer("start", start)
 
+    def __len__(self) -> int:
+        """Raise TypeError: the stream is endless."""
+        raise TypeError(_NO_LENGTH)
+
+    def __bool__(self) -> bool:
+        """True, without asking for the length."""
+        return True
+
     def __iter__(self) -> Iterator[Item]:
         """Yield (position, index) from `start` on, without end."""
         first = self.start + (self.rank - self.start) % self.world_size
@@ -193,6 +206,14 @@ class StreamBatchSampler:
                     f"groups: {self._groups.dtype} of shape {self._groups.shape}; expected an "
                     f"integer for each of the {stream.size} images"
                 )
+
+    def __len__(self) -> int:
+        """Raise TypeError: the stream is endless."""
+        raise TypeError(_NO_LENGTH)
+
+    def __bool__(self) -> bool:
+        """True, without asking for the length."""
+        return True
 
     def __iter__(self) -> Iterator[list[Item]]:
         """Yield this rank's batches from `start_iteration` on, without end."""

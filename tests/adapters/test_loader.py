@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from loader_data import digest, fails_at_five, noisy
 
-from empaste_aug import ArgumentError, EMPaste
+from empaste_aug import ArgumentError, DatasetError, EMPaste
 from empaste_aug.stream import SampleKey, SampleStream
 
 pytest.importorskip("torch")
@@ -48,6 +48,37 @@ def test_spawned_forked_and_resumed_make_the_same_stream():
         assert [digest(batch) for batch in found] == alone[start:]
 
 
+def test_globals_that_methods_name_make_the_same_stream():
+    pytest.importorskip("albumentations")
+    from user_script import RNG, Noise, Photos, after, aug
+
+    def run(count, **arguments):
+        loader = build_stream_loader(
+            Photos(), transform=Noise(), batch_size=3, seed=1, collate_fn=list, **arguments
+        )
+        assert loader.dataset.generators == [aug, RNG, after]
+        return [digest(batch) for batch in itertools.islice(loader, count)]
+
+    alone = run(6)
+    assert len(set(alone)) == 6
+    for start, arguments in [
+        (0, {}),
+        (0, {"num_workers": 2, "multiprocessing_context": "fork"}),
+        (2, {"num_workers": 4, "multiprocessing_context": "fork"}),
+        (3, {"num_workers": 2, "multiprocessing_context": "spawn"}),
+    ]:
+        assert run(6 - start, start_iteration=start, **arguments) == alone[start:]
+
+
+def test_verify_by_the_loader():
+    build_stream_loader(IMAGES, transform=noisy, batch_size=3, seed=1).dataset.verify()
+    wild = build_stream_loader(
+        IMAGES, transform=lambda _: np.random.default_rng().random(), batch_size=3, seed=1
+    )
+    with pytest.raises(DatasetError, match="position 0, index 0, made twice"):
+        wild.dataset.verify()
+
+
 def test_the_stream_is_that_of_seed_and_groups():
     whole = itertools.chain(*batches(4))
     stream = SampleStream(10, seed=1)
@@ -80,8 +111,10 @@ def test_persistent_workers_begin_anew():
 
 
 def test_it_has_no_length():
-    with pytest.raises(TypeError, match="len"):
-        len(build_stream_loader(IMAGES, batch_size=3, seed=1))
+    loader = build_stream_loader(IMAGES, batch_size=3, seed=1)
+    with pytest.raises(TypeError, match=r"the stream is endless and has no len\(\)"):
+        len(loader)
+    assert loader.batch_sampler
 
 
 def test_the_global_generators_are_left_alone():

@@ -116,11 +116,11 @@ def test_named_holders_and_functions():
             return 1
 
         def __getitem__(self, index):
-            return hidden.random()
+            return many[index].random()
 
-    hidden, seeds = np.random.default_rng(0), []
+    many, seeds = [np.random.default_rng(0)] * 101, []
     assert KeyedDataset(Data(), seed=0).generators == []
-    keyed = KeyedDataset(Data(), seed=0, reseed=[hidden, seeds.append])
+    keyed = KeyedDataset(Data(), seed=0, reseed=[many[0], seeds.append])
     assert keyed[4, 0] == keyed[4, 0] != keyed[5, 0]
     assert seeds[0] == seeds[1] != seeds[2]
     assert all(0 <= seed < 2**64 for seed in seeds)
@@ -150,6 +150,49 @@ def test_albumentations():
     # the flips are drawn independently, each in half of the samples
     assert sum(seen.values()) == 80
     assert min(seen[name] for name in flipped) >= 8
+
+
+def test_verify_passes_what_is_reproducible():
+    seen = []
+
+    def transform(value):
+        seen.append((current_key().position, value))
+        return value + random.random()
+
+    keyed = KeyedDataset(range(64), transform, seed=7)
+    keyed.verify()
+    first = [(number, 4 * number) for number in range(16)]
+    assert seen == first + first[::-1]
+    seen.clear()
+    keyed.verify([(9, 3), (2, 1)])
+    assert seen == [(2, 1), (9, 3), (9, 3), (2, 1)]
+
+
+def test_verify_names_the_first_position_that_differs():
+    fresh = KeyedDataset(
+        [0], lambda value: {"a": 1, "b": [np.random.default_rng().random()]}, seed=7
+    )
+    with pytest.raises(DatasetError, match=r"position 4, index 0, .* at sample\['b'\]\[0\]"):
+        fresh.verify([(6, 0), (4, 0)])
+    many = [np.random.default_rng(0)] * 101
+    with pytest.raises(DatasetError, match="reseed"):
+        KeyedDataset([0], lambda value: many[value].random(), seed=7).verify([(5, 0)])
+    KeyedDataset([0], lambda value: many[value].random(), seed=7, reseed=[many[0]]).verify()
+
+    def late(value):
+        return np.random.default_rng().random() if current_key().position >= 5 else value
+
+    with pytest.raises(DatasetError, match=r"position 5, index 0, .* are: none"):
+        KeyedDataset(range(3), late, seed=7).verify()
+
+
+def test_verify_finds_what_is_changed_in_place():
+    def add_in_place(image):
+        image += 1
+        return image
+
+    with pytest.raises(DatasetError, match="state from one sample to the next"):
+        KeyedDataset([np.zeros(3)], add_in_place, seed=7).verify()
 
 
 def test_the_key_is_known_within():

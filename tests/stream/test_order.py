@@ -187,5 +187,13 @@ def test_bad_arguments(name, arguments):
         make(**{"batch_size": 2, **arguments})
 
 
+def test_samplers_have_no_length_but_are_not_empty():
+    stream = SampleStream(SIZE, seed=2)
+    for sampler in (StreamSampler(stream), StreamBatchSampler(stream, batch_size=2)):
+        with pytest.raises(TypeError, match="the stream is endless"):
+            len(sampler)
+        assert sampler
+
+
 def test_aspect_groups():
     assert aspect_groups([4, 3, 3], [3, 3, 4]).tolist() == [True, False, False]
