@@ -39,6 +39,7 @@ test: setup ## run the tests
 	HF_HUB_OFFLINE=1 MPLBACKEND=Agg $(BIN)/python -m pytest $(ARGS)
 
 test-bounds: setup ## run the kernel tests with numba's bounds checks
+	rm -rf $(VENV)/numba-boundscheck  # numba does not see that a kernel's callee has changed
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/numba-boundscheck $(BIN)/python -m pytest tests/kernels
 
 lint: setup ## ruff (rules and format) and mypy
