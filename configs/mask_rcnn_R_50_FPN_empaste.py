@@ -4,8 +4,7 @@
     python tools/lazyconfig_train_net.py --config-file mask_rcnn_R_50_FPN_empaste.py \
         dataloader.train.mapper.paste.bank=path/to/bank
 
-The stream of samples is the same for any number of workers once it has a seed
-(`dataloader.train.seed=0`); to resume a run, give `dataloader.train.start_iteration` as well.
+To resume a run, give `dataloader.train.start_iteration` as well.
 
 To train on a bank's own masks as well, register them in your training script with
 `register_bank_dataset` and give that name as `dataloader.train.dataset.names`.
@@ -42,7 +41,7 @@ dataloader.train = L(build_empaste_train_loader)(
     ),
     total_batch_size=dataloader.train.total_batch_size,
     num_workers=dataloader.train.num_workers,
-    seed=None,
+    seed=0,  # the same samples in each run, for any number of workers; None: others each time
 )
 dataloader.test.dataset.names = TEST
 

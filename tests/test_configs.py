@@ -43,6 +43,7 @@ def dataset_name(tmp_path):
 def test_lazy_config(small_bank, dataset_name):
     cfg = LazyConfig.load(str(CONFIGS / "mask_rcnn_R_50_FPN_empaste.py"))
     assert {"model", "dataloader", "optimizer", "lr_multiplier", "train"} <= cfg.keys()
+    assert cfg.dataloader.train.seed == 0  # runs repeat, and can be resumed
     overrides = [
         f"dataloader.train.dataset.names={dataset_name}",
         f"dataloader.train.mapper.paste.bank={small_bank.path}",
@@ -53,7 +54,6 @@ def test_lazy_config(small_bank, dataset_name):
         f"model.roi_heads.num_classes={len(CLASSES)}",
     ]
     cfg = LazyConfig.apply_overrides(cfg, overrides)
-    cfg.dataloader.train.seed = 3
     batch, again = (next(iter(instantiate(cfg.dataloader.train))) for _ in range(2))
     assert len(batch) == 2
     assert all(len(sample["instances"]) > 0 for sample in batch)
@@ -88,6 +88,7 @@ def test_yacs_config(small_bank, dataset_name):
     add_empaste_config(cfg)
     cfg.merge_from_file(str(CONFIGS / "mask_rcnn_R_50_FPN_empaste.yaml"))
     cfg.merge_from_list(["EMPASTE.BANK", str(small_bank.path), "MODEL.DEVICE", "cpu"])
+    assert cfg.SEED == 0
     cfg.DATASETS.TRAIN = (dataset_name,)
     mapper = EMPasteMapper(cfg, is_train=True)
     assert mapper.paste.count == (4, 4)

@@ -14,6 +14,9 @@ from empaste_aug.types import Box, DatasetError, Instance, Scene
 
 Annotation = dict[str, Any]
 
+CUTOUT_KEY = "empaste_cutout_id"
+"""The bank's row in the annotation of a pasted object; originals have no such key."""
+
 
 def instances_from_annotations(
     annotations: Sequence[Annotation],
@@ -102,6 +105,7 @@ def annotations_from_scene(
                 "bbox": list(instance.bbox),
                 "bbox_mode": BoxMode.XYXY_ABS,
                 "iscrowd": 0,
+                CUTOUT_KEY: instance.cutout_id,
             }
             if num_keypoints is not None:
                 annotation["keypoints"] = np.zeros((num_keypoints, 3))
@@ -131,14 +135,12 @@ def _has_segmentation(annotation: Annotation) -> bool:
 
 def xyxy_box(annotation: Annotation) -> Box:
     """The annotation's box as XYXY; BoxMode.convert makes tensors, which takes a hundred times."""
-    x, y, right, lower = (float(v) for v in annotation["bbox"])
+    x, y, *rest = (float(v) for v in annotation["bbox"])
     if annotation["bbox_mode"] == BoxMode.XYXY_ABS:
-        return x, y, right, lower
+        return x, y, rest[0], rest[1]
     if annotation["bbox_mode"] == BoxMode.XYWH_ABS:
-        return x, y, x + right, y + lower
-    x0, y0, x1, y1 = BoxMode.convert(
-        [x, y, right, lower], annotation["bbox_mode"], BoxMode.XYXY_ABS
-    )
+        return x, y, x + rest[0], y + rest[1]
+    x0, y0, x1, y1 = BoxMode.convert([x, y, *rest], annotation["bbox_mode"], BoxMode.XYXY_ABS)
     return x0, y0, x1, y1
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
+import numpy as np
 from detectron2.data import MetadataCatalog
 
 from empaste_aug.adapters._detectron2_datasets import shared_thing_classes
 from empaste_aug.paste.compose import EMPaste
+from empaste_aug.paste.select import some
 from empaste_aug.types import ArgumentError, DatasetError
+
+_LARGEST_VALUE = 255
 
 
 class DatasetPaste:
@@ -19,6 +23,9 @@ class DatasetPaste:
     Args:
         paste: maps classes by name.
         dataset_names: data sets with the same metadata; none: `paste` is taken as it is.
+
+    Raises:
+        ArgumentError, DatasetError: as `resolve`, where the metadata is there already.
 
     Attributes:
         thing_ids: the contiguous category ids of things, once the data sets are known and if they
@@ -31,13 +38,22 @@ class DatasetPaste:
         self._dataset_names = tuple(dataset_names)
         self._stuff_classes: tuple[str, ...] | None = None
         self.thing_ids: tuple[int, ...] | None = None
+        if not dataset_names:
+            _check_semantic_labels(paste)
         self.resolve(only_if_known=True)
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the data sets have; None: not known."""
+        names = self._paste.class_names
+        return None if names is None else len(names)
 
     def resolve(self, *, only_if_known: bool = False) -> EMPaste:
         """The EMPaste that maps the bank's classes to those of the data sets.
 
         Raises:
-            ArgumentError: the class names of `paste` and of the data sets differ.
+            ArgumentError: the class names of `paste` and of the data sets differ, or its
+                `semantic_labels` lack a class that may be pasted.
             DatasetError: the data sets say no class names, unless `only_if_known`, or differ.
         """
         if not self._dataset_names:
@@ -54,9 +70,10 @@ class DatasetPaste:
             self._paste = self._paste.with_class_names(names)
         elif self._paste.class_names != names:
             raise ArgumentError(
-                f"class_names of paste: {list(self._paste.class_names)} are not the thing_classes "
-                f"{list(names)} of {list(self._dataset_names)}"
+                f"class_names of paste: {some(self._paste.class_names)} are not the thing_classes "
+                f"{some(names)} of {list(self._dataset_names)}"
             )
+        _check_semantic_labels(self._paste)
         stuff = _shared(self._dataset_names, "stuff_classes")
         things = _shared(self._dataset_names, "thing_dataset_id_to_contiguous_id")
         self._stuff_classes = None if stuff is None else tuple(stuff)
@@ -72,16 +89,17 @@ class DatasetPaste:
         in COCO's separated maps, it has that one's.
 
         Raises:
-            ArgumentError: neither says which value a class has.
+            ArgumentError: neither says which value a class has that may be pasted.
         """
         paste = self.resolve()
         if paste.semantic_labels is not None:
             return paste
         if self._for_semantic is None:
-            names = paste.class_names or paste.bank.categories
             labelled = copy(paste)
-            labelled.semantic_labels = _semantic_labels(names, self._stuff_classes or ())
-            self._for_semantic = labelled.with_class_names(names)
+            labelled.semantic_labels = _semantic_labels(paste, self._stuff_classes or ())
+            self._for_semantic = labelled.with_class_names(
+                paste.class_names or paste.bank.categories
+            )
         return self._for_semantic
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,16 +108,55 @@ class DatasetPaste:
         return self.__dict__
 
 
-def _semantic_labels(names: Sequence[str], stuff_classes: Sequence[str]) -> dict[str, int]:
+def _semantic_labels(paste: EMPaste, stuff_classes: Sequence[str]) -> dict[str, int]:
+    """The values of the classes that may be pasted, by detectron2's convention."""
     values = {name: value for value, name in enumerate(stuff_classes)}
+    names = _pasteable(paste)
     missing = [name for name in names if name not in values and "things" not in values]
     if missing:
         raise ArgumentError(
             "semantic_labels: the images have semantic maps ('sem_seg_file_name'), but neither "
             "EMPaste's semantic_labels nor the metadata's stuff_classes say which value pasted "
-            f"objects of {missing} get there; give semantic_labels (EMPASTE.SEMANTIC_LABELS)"
+            f"objects of {some(missing)} get there; give semantic_labels (EMPASTE.SEMANTIC_LABELS)"
         )
-    return {name: values.get(name, values.get("things", -1)) for name in names}
+    return {name: values[name if name in values else "things"] for name in names}
+
+
+def _check_semantic_labels(paste: EMPaste) -> None:
+    """Where `paste` has `semantic_labels`, each class that may be pasted needs a value there.
+
+    Raises:
+        ArgumentError: one has none, or one that the map, of 8 bits, does not hold.
+    """
+    if paste.semantic_labels is None:
+        return
+    missing = [name for name in _pasteable(paste) if name not in paste.semantic_labels]
+    if missing:
+        raise ArgumentError(
+            f"semantic_labels (EMPASTE.SEMANTIC_LABELS): has no value for {some(missing)}, which "
+            "may be pasted; give each class one, or leave it out with exclude"
+        )
+    large = [name for name, value in paste.semantic_labels.items() if value > _LARGEST_VALUE]
+    if large:
+        raise ArgumentError(
+            f"semantic_labels (EMPASTE.SEMANTIC_LABELS): the values of {some(large)} are above "
+            f"{_LARGEST_VALUE}, the largest in detectron2's semantic maps"
+        )
+
+
+def _pasteable(paste: EMPaste) -> list[str]:
+    """The data set's names of the classes that may be pasted, in the bank's order."""
+    present = np.unique(paste.bank.index["category_id"]).tolist()
+    names = [paste.bank.categories[category] for category in present]
+    weights = paste.selection
+    return list(
+        dict.fromkeys(
+            paste.category_map.get(name, name)
+            for name in names
+            if name not in paste.exclude
+            and (not isinstance(weights, Mapping) or weights.get(name, 0) > 0)
+        )
+    )
 
 
 def _shared(dataset_names: Sequence[str], key: str) -> Any:
@@ -114,6 +171,12 @@ def _shared(dataset_names: Sequence[str], key: str) -> Any:
     for name, value in zip(dataset_names, found, strict=True):
         if value != found[0]:
             raise DatasetError(
-                f"data sets {dataset_names[0]!r} and {name!r}: {key} differ: {found[0]} and {value}"
+                f"data sets {dataset_names[0]!r} and {name!r}: {key} differ: {_shown(found[0])} "
+                f"and {_shown(value)}"
             )
     return found[0]
+
+
+def _shown(value: Any) -> str:
+    entries: list[Any] = list(value.items() if isinstance(value, Mapping) else value)
+    return some(entries)

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 _NOT_CONFIGURED = ("bank", "class_names")
 _MIXED_TYPES = ("count", "selection", "blend", "max_scale", "category_map", "semantic_labels")
 _MAPPINGS = ("selection", "blend", "category_map", "semantic_labels")
+_NAMED = ("selection", "blend")
 
 
 def _options() -> dict[str, Any]:
@@ -77,17 +78,18 @@ def paste_from_config(cfg: CfgNode) -> EMPaste | None:
         )
     options = {name: node[name.upper()] for name in _options() if node[name.upper()] is not None}
     for name in _MAPPINGS:
-        if name in options and not isinstance(options[name], (str, Mapping)):
+        is_name = isinstance(options.get(name), str) and name in _NAMED
+        if name in options and not is_name and not isinstance(options[name], Mapping):
             options[name] = _from_pairs(name, options[name])
-    if not isinstance(options.get("count", 0), int):
+    if isinstance(options.get("count"), list):
         options["count"] = tuple(options["count"])
     return EMPaste(node.BANK, **options)
 
 
 def _from_pairs(name: str, value: Any) -> dict[str, Any]:
-    try:
-        return {str(key): item for key, item in value}
-    except (TypeError, ValueError):
+    is_list = isinstance(value, (list, tuple))
+    if not is_list or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in value):
         raise ArgumentError(
             f"EMPASTE.{name.upper()}: {value!r} is not a list of (name, value) pairs"
-        ) from None
+        )
+    return {str(key): item for key, item in value}

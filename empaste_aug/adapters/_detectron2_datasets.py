@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from empaste_aug.adapters._detectron2_masks import encode_rle
 from empaste_aug.bank import MaskBank
 from empaste_aug.imageio import follow_text_link
+from empaste_aug.paste.select import some
 from empaste_aug.types import ArgumentError, BankError, DatasetError, Instance
 
 _SOURCE_BOX = ("source_x0", "source_y0", "source_x1", "source_y1")
@@ -27,8 +28,10 @@ def register_bank_dataset(
 
     The data set has one dict per source photo, in the order of the bank's image table, with the
     photo's cut-outs as annotations: `bbox` tight round the mask, `segmentation` in RLE, and the
-    bank's category ids; `thing_classes` are the bank's categories. Use bitmasks
-    (``INPUT.MASK_FORMAT "bitmask"``), as DatasetMapper takes no RLE with polygons.
+    bank's category ids; `thing_classes` are the bank's categories. DatasetMapper takes them with
+    ``INPUT.MASK_FORMAT "bitmask"``, as it takes no RLE with polygons; an EMPasteMapper that pastes
+    takes them with any of its formats ("cropped" also where it does not paste), though polygons
+    cannot hold the holes of masks.
 
     Everything that can be wrong is checked now; the masks are read when detectron2 asks for them.
 
@@ -136,6 +139,6 @@ def shared_thing_classes(dataset_names: Sequence[str]) -> tuple[str, ...] | None
         if list(names) != list(found[0]):
             raise DatasetError(
                 f"data sets {dataset_names[0]!r} and {name!r}: thing_classes differ: "
-                f"{list(found[0])} and {list(names)}"
+                f"{some(found[0])} and {some(names)}"
             )
     return tuple(found[0])

@@ -13,7 +13,7 @@ from detectron2.structures import BitMasks, Boxes, Instances, Keypoints, Polygon
 from detectron2.utils.logger import log_first_n
 from numpy.typing import NDArray
 
-from empaste_aug.adapters._detectron2_annotations import Annotation
+from empaste_aug.adapters._detectron2_annotations import CUTOUT_KEY, Annotation
 from empaste_aug.adapters._detectron2_masks import (
     CroppedMask,
     decode_segmentation,
@@ -34,6 +34,7 @@ def to_instances(
     mask_format: MaskFormat | None,
     use_keypoint: bool,
     file_name: str,
+    with_cutout_ids: bool = False,
 ) -> Instances:
     """The objects that models train on, in the order of `annotations`, less those without a pixel.
 
@@ -45,6 +46,8 @@ def to_instances(
             there is no `gt_masks`, and boxes stay as they are.
         use_keypoint: whether to make `gt_keypoints`, where there are objects.
         file_name: for error messages.
+        with_cutout_ids: whether to make `gt_cutout_ids`, int64: the bank's row of each pasted
+            object, -1 for originals.
     """
     if mask_format is None:
         kept = list(annotations)
@@ -74,6 +77,9 @@ def to_instances(
     instances.gt_classes = torch.tensor([int(a["category_id"]) for a in kept], dtype=torch.int64)
     if masks is not None:
         instances.gt_masks = masks
+    if with_cutout_ids:
+        rows = [a.get(CUTOUT_KEY, -1) for a in kept]
+        instances.gt_cutout_ids = torch.tensor(rows, dtype=torch.int64)
     if use_keypoint and kept and "keypoints" in kept[0]:
         instances.gt_keypoints = Keypoints(np.stack([a["keypoints"] for a in kept]))
     return instances

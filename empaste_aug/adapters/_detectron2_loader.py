@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,6 +41,7 @@ def _from_config(
             f"DATALOADER.SAMPLER_TRAIN: {sampler!r}; build_empaste_train_loader knows "
             "TrainingSampler and RepeatFactorTrainingSampler (for others, pass repeat_factors)"
         )
+    _check_no_names(dataset)
     if dataset is None:
         keypoints, proposals = cfg.MODEL.KEYPOINT_ON, cfg.MODEL.LOAD_PROPOSALS
         dataset = get_detection_dataset_dicts(
@@ -131,10 +133,11 @@ def build_empaste_train_loader(
             persistent_workers, multiprocessing_context, ...
 
     Raises:
-        ArgumentError: an argument is out of range, the ranks do not divide total_batch_size, the
-            data set is iterable, the sampler is not supported, or an argument of DataLoader is one
-            that the stream decides.
-        DatasetError: an image to be grouped has no width or height.
+        ArgumentError: an argument is out of range or of another type, the ranks do not divide
+            total_batch_size, the data set is iterable, the sampler is not supported, or an argument
+            of DataLoader is one that the stream decides.
+        DatasetError: an image to be grouped has no width or height; from the iterator: the mapper
+            returned None.
 
     Example:
         Training with DefaultTrainer, and resuming where the checkpoint was written (set SEED >= 0,
@@ -162,7 +165,10 @@ def build_empaste_train_loader(
     """
     if isinstance(dataset, IterableDataset):
         raise ArgumentError("dataset: an IterableDataset has no positions; use a map-style one")
+    _check_no_names(dataset)
     check_dataset(dataset)
+    if mapper is not None and not callable(mapper):
+        raise ArgumentError(f"mapper: {type(mapper).__name__} is not callable")
     world_size = comm.get_world_size()
     if total_batch_size < 1 or total_batch_size % world_size:
         raise ArgumentError(
@@ -179,7 +185,9 @@ def build_empaste_train_loader(
     groups = _aspect_groups(dataset) if aspect_ratio_grouping else None
     if isinstance(dataset, list):
         dataset = DatasetFromList(dataset, copy=False, serialize=True)
-    keyed: Any = KeyedDataset(dataset, mapper, seed=seed, reseed=reseed)
+    keyed: Any = KeyedDataset(
+        dataset, None if mapper is None else partial(_mapped, mapper), seed=seed, reseed=reseed
+    )
     sampler: Any = StreamBatchSampler(
         SampleStream(len(keyed), seed=seed, shuffle=shuffle, repeat_factors=repeat_factors),
         batch_size=total_batch_size // world_size,
@@ -198,6 +206,31 @@ def build_empaste_train_loader(
     )
 
 
+def _check_no_names(dataset: Any) -> None:
+    """Refuse names of data sets, which detectron2's own loader does not take either."""
+    first = dataset[0] if isinstance(dataset, (list, tuple)) and dataset else dataset
+    if isinstance(first, str):
+        raise ArgumentError(
+            f"dataset: {dataset!r} names data sets; expected their dicts: "
+            f"dataset=get_detection_dataset_dicts({dataset!r}) (detectron2.data)"
+        )
+
+
+def _mapped(mapper: Callable[[Any], Any], item: Any) -> Any:
+    """What the mapper makes of an item; DatasetError where that is None."""
+    name = _in_brackets(item)  # before the mapper, which may change the item
+    mapped = mapper(item)
+    if mapped is None:
+        raise DatasetError(f"the mapper returned None for an image{name}; it is not replaced")
+    return mapped
+
+
+def _in_brackets(item: Any) -> str:
+    """The name of an item's file, for messages; empty where it has none."""
+    name = item.get("file_name") if isinstance(item, dict) else None
+    return f" ({name})" if name else ""
+
+
 def _aspect_groups(dataset: Any) -> Any:
     """Landscape or not, of each image."""
     sizes = []
@@ -206,9 +239,8 @@ def _aspect_groups(dataset: Any) -> Any:
         try:
             sizes.append((item["width"], item["height"]))
         except (KeyError, TypeError):
-            name = item.get("file_name", "") if isinstance(item, dict) else ""
             raise DatasetError(
-                f"image {index} of the data set {name}: has no width and height, which "
+                f"image {index} of the data set{_in_brackets(item)} has no width and height, which "
                 "aspect_ratio_grouping needs; switch it off, or add them"
             ) from None
     return aspect_groups(*zip(*sizes, strict=True))

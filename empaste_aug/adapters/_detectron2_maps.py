@@ -13,7 +13,9 @@ from detectron2.data import detection_utils as utils
 from detectron2.structures import BoxMode
 from numpy.typing import NDArray
 
+from empaste_aug.adapters._detectron2_checks import category_fault
 from empaste_aug.adapters._detectron2_masks import CroppedMask
+from empaste_aug.paste.select import some
 from empaste_aug.types import DatasetError, Segment
 
 SegmentInfo = dict[str, Any]
@@ -43,29 +45,37 @@ def read_panoptic(file_name: str, shape: tuple[int, int]) -> NDArray[np.int32]:
 
 
 def read_segments(
-    segments_info: Sequence[SegmentInfo], thing_ids: Sequence[int] | None, where: str
+    segments_info: Sequence[SegmentInfo],
+    thing_ids: Sequence[int] | None,
+    num_classes: int | None,
+    where: str,
 ) -> tuple[Segment, ...]:
     """The segments; each one's `source_index` is its position in `segments_info`.
 
     Args:
         segments_info: id, category_id, and where they are known isthing and iscrowd.
         thing_ids: the category ids of things, for data sets without isthing; None: not known.
+        num_classes: how many classes of things there are; None: not known.
         where: for error messages.
 
     Raises:
-        DatasetError: whether a segment is a thing is not known, or an id is 0 or occurs twice.
+        DatasetError: whether a segment is a thing is not known, a category id is no integer >= 0
+            or, of a thing, not below `num_classes`, or an id is 0 or occurs twice.
     """
     segments = []
     for position, info in enumerate(segments_info):
         if "isthing" in info:
             is_thing = bool(info["isthing"])
         elif thing_ids is not None:
-            is_thing = info["category_id"] in thing_ids
+            is_thing = info.get("category_id") in thing_ids
         else:
             raise DatasetError(
                 f"{where}: segments_info[{position}] has no 'isthing', and the metadata of the "
                 "data set no thing_dataset_id_to_contiguous_id: what is a thing is not known"
             )
+        fault = category_fault(info.get("category_id"), num_classes if is_thing else None)
+        if fault is not None:
+            raise DatasetError(f"{where}: segments_info[{position}]: {fault}")
         segments.append(
             Segment(
                 id=int(info["id"]),
@@ -79,6 +89,23 @@ def read_segments(
     if 0 in ids or len(set(ids)) < len(ids):
         raise DatasetError(f"{where}: segments_info: an id is 0 or occurs twice in {ids}")
     return tuple(segments)
+
+
+def check_ids(panoptic: NDArray[np.integer], segments: Sequence[Segment], where: str) -> None:
+    """Every id of the map but 0 must be a segment's. Segments without a pixel are allowed.
+
+    Raises:
+        DatasetError: an id has no segment.
+    """
+    flat = panoptic.ravel()
+    begins = np.flatnonzero(flat[1:] != flat[:-1]) + 1  # of the runs along the rows, which are few
+    present = {*flat[:1].tolist(), *flat[begins].tolist()}
+    unknown = sorted(present - {0, *(segment.id for segment in segments)})
+    if unknown:
+        raise DatasetError(
+            f"{where}: {len(unknown)} of its ids have no entry in 'segments_info': "
+            f"{some(unknown)}; pixels without a segment are 0"
+        )
 
 
 def annotations_of_things(

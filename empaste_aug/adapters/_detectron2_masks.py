@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -73,19 +74,25 @@ def as_polygons(segmentation: Any, where: str) -> list[NDArray[np.float64]]:
     """Copies of the polygons, flat float64.
 
     Raises:
-        DatasetError: it is no list of polygons, or one of them has less than three points.
+        DatasetError: it is no list of polygons, or one of them has less than three points or holds
+            something else than finite numbers.
     """
     if not isinstance(segmentation, (list, tuple)):
         raise DatasetError(
             f"{where}: segmentation of type {type(segmentation).__name__}; expected polygons, an "
             "RLE dict or a (height, width) array"
         )
-    polygons = [np.array(polygon, dtype=np.float64).reshape(-1) for polygon in segmentation]
+    try:
+        polygons = [np.array(polygon, dtype=np.float64).reshape(-1) for polygon in segmentation]
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"{where}: a polygon is no flat list of numbers ({error})") from None
     for polygon in polygons:
         if polygon.size < 6 or polygon.size % 2:
             raise DatasetError(
                 f"{where}: a polygon of {polygon.size} numbers; expected x, y of at least 3 points"
             )
+        if not math.isfinite(polygon.sum()):
+            raise DatasetError(f"{where}: a polygon holds a number that is not finite")
     return polygons
 
 

@@ -14,9 +14,11 @@ from detectron2.data import detection_utils as utils
 from numpy.typing import NDArray
 
 from empaste_aug.adapters._detectron2_annotations import Annotation
+from empaste_aug.adapters._detectron2_checks import check_annotations
 from empaste_aug.adapters._detectron2_maps import (
     SegmentInfo,
     annotations_of_things,
+    check_ids,
     panoptic_output,
     read_panoptic,
     read_segments,
@@ -56,20 +58,22 @@ class Sample:
 
 
 def read_sample(
-    dataset_dict: dict[str, Any], thing_ids: Sequence[int] | None
+    dataset_dict: dict[str, Any], thing_ids: Sequence[int] | None, num_classes: int | None
 ) -> tuple[Sample, dict[str, Any]]:
     """The image and its labels from the files, and a copy of the other keys, sizes filled in.
 
     Where there are panoptic segments but no annotations, these are made from the things' segments.
 
     Raises:
-        DatasetError: a map is not as large as the photo, or the segments are malformed.
+        DatasetError: a map is not as large as the photo, a category id or box is malformed, or the
+            segments are, or a panoptic map's id has none.
     """
     rest = deepcopy({k: v for k, v in dataset_dict.items() if k not in _LABEL_KEYS})
     file_name = rest["file_name"]
     image = utils.read_image(file_name, format="RGB")
     utils.check_image_size(rest, image)
     sample = Sample(file_name, image, list(dataset_dict.get("annotations", ())))
+    check_annotations(sample.annotations, num_classes, file_name)
     if "sem_seg_file_name" in dataset_dict:
         sample.semantic = read_semantic(dataset_dict["sem_seg_file_name"], image.shape[:2])
     if "pan_seg_file_name" in dataset_dict:
@@ -77,7 +81,10 @@ def read_sample(
             raise DatasetError(f"{file_name}: has 'pan_seg_file_name', but no 'segments_info'")
         sample.infos = dataset_dict["segments_info"]
         sample.panoptic = read_panoptic(dataset_dict["pan_seg_file_name"], image.shape[:2])
-        sample.segments = read_segments(sample.infos, thing_ids, file_name)
+        sample.segments = read_segments(sample.infos, thing_ids, num_classes, file_name)
+        check_ids(
+            sample.panoptic, sample.segments, f"{file_name}: {dataset_dict['pan_seg_file_name']}"
+        )
         if "annotations" not in dataset_dict:
             sample.annotations = annotations_of_things(sample.panoptic, sample.segments)
     return sample, rest

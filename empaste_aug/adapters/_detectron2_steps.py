@@ -115,6 +115,11 @@ def paste_on(
     )
 
 
+def draw_seed_key() -> tuple[int, ...]:
+    """A seed from numpy's global generator, which detectron2 seeds in every worker."""
+    return tuple(np.random.randint(2**32, size=4, dtype=np.uint64).tolist())  # noqa: NPY002
+
+
 def _num_keypoints(
     originals: Sequence[Instance], keypoint_hflip_indices: Any, file_name: str
 ) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import numpy as np
@@ -27,7 +27,9 @@ class CroppedMasks:
     It has BitMasks' methods and gives the same results, but holds a bit for each pixel of a mask's
     tight box instead of a byte for each pixel of the image. A worker hands them to the main
     process in one small tensor. Indexing copies no bits: 500 proposals that match 20 objects share
-    the 20 masks. `to_bitmasks` gives what code that needs ``BitMasks.tensor`` (PointRend) takes.
+    the 20 masks. There is no ``tensor``: code that reads it, such as PointRend, takes what
+    `to_bitmasks` gives, and so does detectron2's Visualizer:
+    ``overlay_instances(masks=masks.to_bitmasks())``.
 
     Make one with `from_crops`, `from_bitmasks`, or EMPasteMapper's
     ``instance_mask_format="cropped"``.
@@ -178,6 +180,13 @@ class CroppedMasks:
         wait = {"non_blocking": kwargs.get("non_blocking", False)}
         index = self._index.to(device, **wait)
         return CroppedMasks(self._bits.to(device, **wait), self._boxes, self.image_size, index)
+
+    @property
+    def tensor(self) -> NoReturn:
+        """BitMasks' attribute, which these masks do not have: AttributeError says what does."""
+        raise AttributeError(
+            f"{type(self).__name__} holds no (N, H, W) tensor; .to_bitmasks().tensor makes one"
+        )
 
     @property
     def device(self) -> torch.device:

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from empaste_aug.kernels.runs import compile_runs
 from empaste_aug.paste.compose import EMPaste
+from empaste_aug.paste.labels import checked_paste
+from empaste_aug.paste.select import some
 from empaste_aug.stream import take_key
 from empaste_aug.types import ArgumentError, MissingDependencyError
 
@@ -26,7 +26,7 @@ from empaste_aug.adapters._detectron2_datasets import register_bank_dataset
 from empaste_aug.adapters._detectron2_instances import MASK_FORMATS, to_instances
 from empaste_aug.adapters._detectron2_loader import build_empaste_train_loader
 from empaste_aug.adapters._detectron2_sample import Sample, read_sample, write_sample
-from empaste_aug.adapters._detectron2_steps import augment, paste_on
+from empaste_aug.adapters._detectron2_steps import augment, draw_seed_key, paste_on
 from empaste_aug.adapters._detectron2_structures import CroppedMasks
 from empaste_aug.adapters._detectron2_transform import Geometry, transform_annotations
 
@@ -57,15 +57,20 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
       pixel are left out. Padding is never part of a mask (DatasetMapper adds FixedSizeCrop's
       padding to masks that are given as RLE).
     - Crowd regions are not handed out, as in DatasetMapper, but are obstacles to Space-Maximize.
+    - Originals come first, in the order of the annotations, then the pasted objects in paste
+      order. Both may lose some to crops and to other objects: `gt_cutout_ids` (see `keep_record`)
+      tells them apart, not their number.
     - Images without annotations are pasted on as well; None is never returned. For detectron2 to
       keep such images, set ``DATALOADER.FILTER_EMPTY_ANNOTATIONS False``.
     - ``sem_seg_file_name`` becomes "sem_seg", int64 (H, W), as in DatasetMapper. Pasted pixels have
       their class's value in `paste`'s `semantic_labels`, or if it has none, its position in the
-      metadata's `stuff_classes`, or that of "things" there.
+      metadata's `stuff_classes`, or that of "things" there. Every class of the bank that may be
+      pasted needs a value.
     - ``pan_seg_file_name`` and ``segments_info`` become "pan_seg", int32 (H, W), the ids, 0 on
       padding, and "segments_info": for each segment that is left id, category_id, iscrowd,
       isthing, area and bbox ([x, y, width, height], as in COCO's file). Without annotations, the
-      thing segments are taken for them.
+      thing segments are taken for them. Segments without a pixel in the map are left out; an id
+      that has no segment is an error.
     - Draws follow from the sample's key within `build_empaste_train_loader`. Elsewhere they come
       from a generator seeded from numpy's global one, which detectron2 seeds in every worker: runs
       with the same seed repeat only for a fixed number of workers.
@@ -82,17 +87,24 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             at the edge of a crop, and as many lie in a crop as `count` says; nothing is pasted on
             padding, and the scale is multiplied by the factor by which the image was resized. The
             work grows with the augmented image, not with the photo.
-        keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record". Its
-            `seed_key` makes the sample's generator again: ``np.random.default_rng(seed_key)``.
-        mapper_arguments: DatasetMapper's keyword arguments.
+        keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record", and
+            in "instances" `gt_cutout_ids`, (N,) int64: the bank's row of each pasted object, -1 for
+            originals. The record tells of all that was pasted, also of what a crop then removed;
+            its `seed_key` makes the sample's generator again: ``np.random.default_rng(seed_key)``.
+        mapper_arguments: DatasetMapper's: augmentations and image_format, both required;
+            use_instance_mask, use_keypoint, instance_mask_format ("polygon" by default),
+            keypoint_hflip_indices, precomputed_proposal_topk, recompute_boxes.
 
     Raises:
-        ArgumentError: precomputed proposals, or an image format other than RGB and BGR, with
-            `paste`; an unknown mask format; the class names of `paste` and of the data sets
-            differ; from a call: a semantic map, but no value for pasted objects in it.
+        ArgumentError: `paste` is no EMPaste; precomputed proposals, or an image format other than
+            RGB and BGR, with `paste`; an unknown mask format; the class names of `paste` and of
+            the data sets differ, or `semantic_labels` lack a class that may be pasted; from a call:
+            a semantic map, but no value for a class that may be pasted.
         DatasetError: from a call, or before: `thing_classes` missing or differing between data
-            sets; masks on but a segmentation missing, malformed or of another size; a semantic or
-            panoptic map of another size than the photo, or malformed segments.
+            sets; a category id that is no integer in their range; a box that is not finite, not
+            four numbers or of negative size; masks on but a segmentation missing, malformed or of
+            another size; a semantic or panoptic map of another size than the photo, malformed
+            segments, or an id in the map that has none.
 
     Example:
         >>> from detectron2.data import transforms as T
@@ -112,6 +124,9 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         (1024, 1024)
         >>> 1 <= len(sample["empaste_record"].placements) <= 4
         True
+        >>> from_the_bank = sample["instances"].gt_cutout_ids >= 0
+        >>> len(from_the_bank) == len(sample["instances"])
+        True
     """
 
     @configurable  # type: ignore[untyped-decorator]
@@ -125,6 +140,10 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         keep_record: bool = False,
         **mapper_arguments: Any,
     ) -> None:
+        """The arguments are those that the class's docstring describes, or a yacs config.
+
+        `mapper_arguments` are DatasetMapper's; augmentations and image_format are required.
+        """
         super().__init__(is_train, **mapper_arguments)
         self.paste_after_augmentations = paste_after_augmentations
         self.keep_record = keep_record
@@ -135,7 +154,10 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
                 f"of {MASK_FORMATS}"
             )
         compile_runs()
-        if paste is None or not is_train:
+        if paste is None:
+            return
+        paste = checked_paste(paste)
+        if not is_train:
             return
         if self.proposal_topk is not None:
             raise ArgumentError(
@@ -150,7 +172,7 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         if not names and paste.class_names is None:
             logger.warning(
                 "Neither dataset_names nor class names of paste are given: pasted objects carry "
-                f"the bank's category ids: {dict(enumerate(paste.bank.categories))}"
+                f"the bank's category ids: {some(paste.bank.categories)}"
             )
         paste.warmup()
         self._paste = DatasetPaste(paste, names)
@@ -172,8 +194,8 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             mapped: dict[str, Any] = super().__call__(dataset_dict)
             return mapped
         self._paste.resolve()
-        sample, output = read_sample(dataset_dict, self._paste.thing_ids)
-        seed_key = take_key() or _draw_seed_key()
+        sample, output = read_sample(dataset_dict, self._paste.thing_ids, self._paste.num_classes)
+        seed_key = take_key() or draw_seed_key()
         if self.paste_after_augmentations:
             sample = self._pasted(self._augmented(sample), seed_key)
         else:
@@ -217,14 +239,15 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             return
         file_name = dataset_dict["file_name"]
         annotations = transform_annotations(
-            [a for a in dataset_dict.pop("annotations") if not a.get("iscrowd", 0)],
+            dataset_dict.pop("annotations"),
             Geometry(transforms, dataset_dict["height"], dataset_dict["width"]),
             use_mask=True,
             use_keypoint=self.use_keypoint,
             keypoint_hflip_indices=self.keypoint_hflip_indices,
             file_name=file_name,
         )
-        dataset_dict["instances"] = self._to_instances(annotations, image_shape, file_name)
+        objects = [a for a in annotations if not a.get("iscrowd", 0)]
+        dataset_dict["instances"] = self._to_instances(objects, image_shape, file_name)
 
     def _to_instances(
         self, annotations: Sequence[dict[str, Any]], image_shape: tuple[int, int], file_name: str
@@ -235,6 +258,7 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             mask_format=self._mask_format,
             use_keypoint=self.use_keypoint,
             file_name=file_name,
+            with_cutout_ids=self.keep_record and self._paste is not None,
         )
 
     @property
@@ -245,8 +269,3 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
     @property
     def _mask_format(self) -> Any:
         return self.instance_mask_format if self.use_instance_mask else None
-
-
-def _draw_seed_key() -> tuple[int, ...]:
-    """A seed from numpy's global generator, which detectron2 seeds in every worker."""
-    return tuple(np.random.randint(2**32, size=4, dtype=np.uint64).tolist())  # noqa: NPY002

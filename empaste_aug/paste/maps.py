@@ -23,7 +23,7 @@ def semantic_values(
         class_names: the scene's class names, contiguous.
 
     Raises:
-        ArgumentError: a name is unknown, or a value is negative.
+        ArgumentError: a name is unknown, or a value is no integer >= 0.
     """
     if semantic_labels is None:
         return np.arange(len(class_names))
@@ -31,8 +31,8 @@ def semantic_values(
     for name, value in semantic_labels.items():
         if name not in class_names:
             raise ArgumentError(f"semantic_labels: {name!r} is not among {list(class_names)}")
-        if value < 0:
-            raise ArgumentError(f"semantic_labels: {name!r} has the negative value {value}")
+        if not isinstance(value, (int, np.integer)) or value < 0:
+            raise ArgumentError(f"semantic_labels: {name!r} has {value!r}, not an integer >= 0")
         values[list(class_names).index(name)] = value
     return values
 

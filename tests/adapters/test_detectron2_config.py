@@ -90,9 +90,18 @@ def test_selection_weights_as_pairs(cfg, small_bank):
     assert paste_from_config(cfg).selection == {"cat": 3.0, "dog": 1.0}
 
 
-def test_something_else_than_pairs_is_an_error(cfg):
-    cfg.merge_from_list(["EMPASTE.CATEGORY_MAP", "('cat', 'kitten')"])
-    with pytest.raises(ArgumentError, match=r"EMPASTE\.CATEGORY_MAP"):
+@pytest.mark.parametrize("key", ["CATEGORY_MAP", "SEMANTIC_LABELS"])
+@pytest.mark.parametrize("value", ["('cat', 'kitten')", "('ab', 'cd')", "cat", "ab", "5"])
+def test_something_else_than_pairs_is_an_error(cfg, key, value):
+    cfg.merge_from_list([f"EMPASTE.{key}", value])
+    with pytest.raises(ArgumentError, match=rf"^EMPASTE\.{key}: .* is not a list of"):
+        paste_from_config(cfg)
+
+
+@pytest.mark.parametrize("value", ["2.5", "many"])
+def test_count_of_another_type_is_an_error(cfg, value):
+    cfg.merge_from_list(["EMPASTE.COUNT", value])
+    with pytest.raises(ArgumentError, match=r"^count: "):
         paste_from_config(cfg)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detectron2_data import CLASSES, HEIGHT, WIDTH, write_photos
+from detectron2_data import CLASSES, HEIGHT, WIDTH, call, make_mapper, masks_of, write_photos
 
-from empaste_aug import ArgumentError, BankError, BankWriter, DatasetError, MaskBank
+from empaste_aug import ArgumentError, BankError, BankWriter, DatasetError, EMPaste, MaskBank
 
 pytest.importorskip("detectron2")
 pytest.importorskip("pyarrow")
@@ -105,6 +105,24 @@ def test_detectron2_trains_on_it(tmp_path, photos, name):
         instances = mapper(dataset_dict)["instances"]
         wanted = [a["category_id"] for a in photo["annotations"]]
         assert instances.gt_classes.tolist() == wanted
+
+
+@pytest.mark.parametrize("mask_format", ["bitmask", "polygon", "cropped"])
+def test_empaste_mapper_takes_it_in_any_mask_format(
+    tmp_path, photos, name, small_bank, mask_format
+):
+    _, truth = build(tmp_path / "bank", photos, tmp_path / "photos")
+    register_bank_dataset(name, tmp_path / "bank", tmp_path / "photos")
+    paste = EMPaste(small_bank, count=1, placement="space_maximize")
+    mapper = make_mapper(
+        paste, dataset_names=name, instance_mask_format=mask_format, keep_record=True
+    )
+    masks = []
+    for dataset_dict in get_detection_dataset_dicts([name]):
+        instances = call(mapper, dataset_dict)["instances"]
+        masks.extend(masks_of(instances)[(instances.gt_cutout_ids < 0).numpy()])
+    for mask, (_, _, wanted) in zip(masks, truth, strict=True):
+        np.testing.assert_array_equal(mask, wanted)
 
 
 def test_links_that_were_checked_out_as_text_are_followed(tmp_path, photos, name):

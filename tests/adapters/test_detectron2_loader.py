@@ -244,7 +244,7 @@ def ids(loader, iterations):
 
 def test_config(cfg):
     loader = build_empaste_train_loader(cfg)
-    assert isinstance(loader.dataset.transform, EMPasteMapper)
+    assert isinstance(loader.dataset.transform.args[0], EMPasteMapper)
     assert len(loader.dataset) == 11  # without the photo that shows no object
     assert loader.batch_sampler.batch_size == 4
     assert loader.dataset.seed == 11
@@ -334,18 +334,28 @@ def test_a_mapper_that_returns_none_is_an_error(photos):
     loader = build_empaste_train_loader(
         photos, mapper=lambda photo: None, total_batch_size=2, seed=0
     )
-    with pytest.raises(DatasetError, match="None") as caught:
+    with pytest.raises(DatasetError, match="the mapper returned None") as caught:
         next(iter(loader))
     position, index = next(iter(loader.batch_sampler))[0]
+    assert photos[index]["file_name"] in str(caught.value)
     assert caught.value.__notes__[0].startswith(
         f"in sample {index} of the data set, {photos[index]['file_name']}, at position {position} "
     )
 
 
 def test_sizes_are_needed_for_grouping(photos):
-    data = [{"file_name": "x.png", "width": 3}]
-    with pytest.raises(DatasetError, match=r"image 0 of the data set x.png: .*width and height"):
-        build_empaste_train_loader(data, mapper=None, total_batch_size=1, seed=0)
+    for item, name in (({"file_name": "x.png", "width": 3}, r" \(x\.png\)"), ({"height": 3}, "")):
+        message = rf"^image 0 of the data set{name} has no width and height"
+        with pytest.raises(DatasetError, match=message):
+            build_empaste_train_loader([item], mapper=None, total_batch_size=1, seed=0)
+
+
+def test_names_of_data_sets_are_no_data_set(cfg):
+    for names in ("some_name", ["some_name", "other_name"]):
+        with pytest.raises(ArgumentError, match=r"dataset: .*get_detection_dataset_dicts"):
+            build_empaste_train_loader(names, mapper=None, total_batch_size=1, seed=0)
+        with pytest.raises(ArgumentError, match=r"dataset: .*get_detection_dataset_dicts"):
+            build_empaste_train_loader(cfg, dataset=names)
 
 
 class Endless(torch.utils.data.IterableDataset):
@@ -364,6 +374,7 @@ class Endless(torch.utils.data.IterableDataset):
         ("start_iteration", {"start_iteration": -1}),
         ("dataset", {"dataset": Endless()}),
         ("dataset", {"dataset": []}),
+        ("^mapper: int is not callable", {"mapper": 5}),
     ],
 )
 def test_bad_arguments(photos, name, arguments):

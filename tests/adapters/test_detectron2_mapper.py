@@ -363,6 +363,44 @@ def test_cropped_masks_are_the_bitmasks(photos, small_bank, after, count):
         assert torch.equal(got.gt_classes, wanted.gt_classes)
 
 
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("mask_format", [None, "bitmask", "polygon", "cropped"])
+def test_cutout_ids_tell_pasted_objects_from_originals(photos, small_bank, mask_format, after):
+    """Classes that no photo has, so that the ids can be checked through crops that lose objects."""
+    names = [*CLASSES, "pasted cat", "pasted dog", "pasted cow"]
+    renamed = {name: f"pasted {name}" for name in CLASSES}
+    options = {"use_instance_mask": mask_format is not None}
+    if mask_format is not None:
+        options["instance_mask_format"] = mask_format
+    mapper = make_mapper(
+        EMPaste(small_bank, count=4, class_names=names, category_map=renamed),
+        augmentations=augmentations(),
+        paste_after_augmentations=after,
+        keep_record=True,
+        **options,
+    )
+    lost = 0
+    for seed in range(40):
+        mapped = call(mapper, photos[seed % len(photos)], seed)
+        instances, placed = mapped["instances"], mapped["empaste_record"].placements
+        rows = instances.gt_cutout_ids
+        assert rows.dtype == torch.int64
+        wanted = [3 + int(small_bank.index[row]["category_id"]) for row in rows[rows >= 0].tolist()]
+        assert instances.gt_classes[rows >= 0].tolist() == wanted
+        assert (rows[instances.gt_classes < 3] == -1).all()
+        in_order = iter([placement.cutout_id for placement in placed])
+        assert all(row in in_order for row in rows[rows >= 0].tolist())
+        assert (rows[: int((rows < 0).sum())] == -1).all()
+        lost += len(placed) - len(wanted)
+    assert after or lost > 0
+
+
+def test_without_a_record_there_are_no_cutout_ids(photos, paste):
+    assert not call(make_mapper(paste), photos[0])["instances"].has("gt_cutout_ids")
+    nothing = make_mapper(None, keep_record=True, instance_mask_format="cropped")
+    assert not call(nothing, photos[0])["instances"].has("gt_cutout_ids")
+
+
 def test_cropped_masks_without_pasting(photos, paste):
     options = {"augmentations": large_scale_jitter(), "instance_mask_format": "cropped"}
     mapper, pasting = make_mapper(None, **options), make_mapper(paste, **options)

@@ -239,6 +239,61 @@ def test_unknown_semantic_labels_are_an_error(photos, small_bank, metadata):
         assert "sem_seg" not in mapper(without)
 
 
+def test_semantic_labels_need_every_class_that_may_be_pasted(small_bank, metadata):
+    known = {"semantic_labels": {"dog": 12}, "class_names": CLASSES}
+    message = r"SEMANTIC_LABELS\): has no value for \['cat', 'cow'\]"
+    with pytest.raises(ArgumentError, match=message):
+        make_mapper(EMPaste(small_bank, **known))
+    make_mapper(EMPaste(small_bank, exclude=["cat", "cow"], **known))
+    make_mapper(EMPaste(small_bank, selection={"dog": 1.0, "cat": 0.0}, **known))
+    late = make_mapper(EMPaste(small_bank, semantic_labels={"dog": 12}), dataset_names="late_stuff")
+    metadata("late_stuff")
+    with pytest.raises(ArgumentError, match=message):
+        late({"file_name": "not_read.png"})
+
+
+def test_semantic_labels_must_fit_into_the_map(small_bank):
+    paste = EMPaste(small_bank, class_names=CLASSES, semantic_labels={**LABELS, "cow": 300})
+    with pytest.raises(ArgumentError, match=r"the values of \['cow'\] are above 255"):
+        make_mapper(paste)
+
+
+def test_stuff_classes_need_no_value_for_what_is_never_pasted(photos, small_bank, metadata):
+    metadata("dogs_only", stuff_classes=["grass", "dog"])
+    paste = EMPaste(small_bank, count=2, exclude=["cat", "cow"])
+    mapped = call(make_mapper(paste, dataset_names="dogs_only", keep_record=True), photos[0])
+    instances = mapped["instances"]
+    pasted = masks_of(instances)[(instances.gt_cutout_ids >= 0).numpy()]
+    assert len(pasted) > 0
+    assert (mapped["sem_seg"].numpy()[pasted.any(axis=0)] == 1).all()
+
+
+def test_every_id_of_a_panoptic_map_needs_a_segment(photos, paste):
+    infos = photos[0]["segments_info"]
+    with pytest.raises(DatasetError, match=rf"000\.png: .*0_panoptic\.png: .*\[{FIRST_ID}\]"):
+        make_mapper(paste)(
+            {**photos[0], "segments_info": [i for i in infos if i["id"] != FIRST_ID]}
+        )
+
+
+def test_segments_without_a_pixel_are_left_out(photos, paste):
+    extra = {"id": 123_456, "category_id": 1, "isthing": True}
+    for photo in (photos[0], {k: v for k, v in photos[0].items() if k != "annotations"}):
+        wanted = call(make_mapper(paste), photo)
+        got = call(make_mapper(paste), {**photo, "segments_info": [*photo["segments_info"], extra]})
+        assert extra["id"] not in {info["id"] for info in got["segments_info"]}
+        assert len(got["segments_info"]) == len(wanted["segments_info"])
+        assert len(got["instances"]) == len(wanted["instances"])
+
+
+@pytest.mark.parametrize("category", ["dog", -1, 3])
+def test_categories_of_thing_segments_are_checked(photos, paste, category):
+    infos = copy.deepcopy(photos[0]["segments_info"])
+    infos[1]["category_id"] = category
+    with pytest.raises(DatasetError, match=r"000\.png: segments_info\[1\]: category_id: "):
+        make_mapper(paste)({**photos[0], "segments_info": infos})
+
+
 def test_data_sets_must_agree_on_stuff_classes(small_bank, metadata):
     metadata("one_stuff", stuff_classes=STUFF)
     metadata("other_stuff", stuff_classes=STUFF[::-1])

@@ -74,6 +74,21 @@ def assert_equal(cropped, tensor):
     assert torch.equal(cropped.to_bitmasks().tensor, tensor)
 
 
+def test_there_is_no_tensor_but_a_hint(cropped):
+    with pytest.raises(AttributeError, match=r"CroppedMasks .*\.to_bitmasks\(\)\.tensor"):
+        cropped.tensor  # noqa: B018
+    assert not hasattr(cropped, "tensor")
+
+
+def test_the_visualizer_takes_the_bitmasks(cropped):
+    pytest.importorskip("matplotlib")
+    from detectron2.utils.visualizer import Visualizer
+
+    image = np.zeros((*cropped.image_size, 3), dtype=np.uint8)
+    drawn = Visualizer(image).overlay_instances(masks=cropped.to_bitmasks(), alpha=1.0)
+    assert drawn.get_image().any()
+
+
 @pytest.mark.parametrize("limit", [1, 3 * HEIGHT * WIDTH, 1 << 22])
 @pytest.mark.parametrize("side", [1, 7, 28])
 def test_crop_and_resize_is_that_of_bitmasks_to_the_bit(monkeypatch, limit, side):
