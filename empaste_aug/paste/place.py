@@ -62,20 +62,26 @@ class FreeSpace:
     def __init__(self, scene: Scene, below: PackedMasks | None = None) -> None:
         self.occupied = obstacle_map(scene, below)
         self._distances: NDArray[np.signedinteger] | None = None
+        self._stale: list[tuple[int, int]] = []  # columns to measure anew, [left, right)
 
     def largest_circle(self, *, tie_order: int) -> tuple[int, int, float]:
         """(x, y, radius) as `kernels.circle.max_inscribed_circle`."""
         if self._distances is None:
             self._distances = column_distances(self.occupied)
+        for left, right in self._stale:
+            update_column_distances(self.occupied, self._distances, left, right)
+        self._stale.clear()
         return search_circle(self._distances, tie_order=tie_order)
 
     def occupy(self, mask: NDArray[np.bool_], x: int, y: int) -> None:
-        """Take the pixels of a (h, w) mask at (x, y); only columns under it are measured anew."""
+        """Take the pixels of a (h, w) mask at (x, y).
+
+        Only the columns under it are measured anew, and only if a circle is asked for again.
+        """
         paint(mask, x, y, self.occupied)
         if self._distances is not None:
             width = self.occupied.shape[1]
-            left, right = min(max(x, 0), width), min(max(x + mask.shape[1], 0), width)
-            update_column_distances(self.occupied, self._distances, left, right)
+            self._stale.append((min(max(x, 0), width), min(max(x + mask.shape[1], 0), width)))
 
 
 class Placer:
