@@ -59,9 +59,9 @@ def map_categories(
             missing.append(target if target == name else f"{name} -> {target}")
     if missing:
         raise ArgumentError(
-            "class_names: rename with category_map, drop with exclude, or leave out of the weights "
-            f"of selection what the data set lacks: the bank's classes {some(missing)} are not "
-            f"among its {some(list(targets))}"
+            f"class_names: the bank's classes {some(missing)} are not among the data set's "
+            f"{some(list(targets))}; rename them with category_map, drop them with exclude, or "
+            "give selection weights without them"
         )
     return ids
 
