@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from detectron2.data import MetadataCatalog
 
 from empaste_aug.adapters._detectron2_datasets import shared_thing_classes
 from empaste_aug.paste.compose import EMPaste
+from empaste_aug.paste.labels import with_semantic_labels
 from empaste_aug.paste.select import some
 from empaste_aug.types import ArgumentError, DatasetError
 
@@ -95,10 +95,8 @@ class DatasetPaste:
         if paste.semantic_labels is not None:
             return paste
         if self._for_semantic is None:
-            labelled = copy(paste)
-            labelled.semantic_labels = _semantic_labels(paste, self._stuff_classes or ())
-            self._for_semantic = labelled.with_class_names(
-                paste.class_names or paste.bank.categories
+            self._for_semantic = with_semantic_labels(
+                paste, _semantic_labels(paste, self._stuff_classes or ())
             )
         return self._for_semantic
 
@@ -148,15 +146,7 @@ def _pasteable(paste: EMPaste) -> list[str]:
     """The data set's names of the classes that may be pasted, in the bank's order."""
     present = np.unique(paste.bank.index["category_id"]).tolist()
     names = [paste.bank.categories[category] for category in present]
-    weights = paste.selection
-    return list(
-        dict.fromkeys(
-            paste.category_map.get(name, name)
-            for name in names
-            if name not in paste.exclude
-            and (not isinstance(weights, Mapping) or weights.get(name, 0) > 0)
-        )
-    )
+    return list(dict.fromkeys(paste.category_map.get(n, n) for n in names if paste.may_draw(n)))
 
 
 def _shared(dataset_names: Sequence[str], key: str) -> Any:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from empaste_aug.adapters._detectron2_checks import category_fault
 from empaste_aug.adapters._detectron2_masks import CroppedMask
+from empaste_aug.paste.maps import map_values
 from empaste_aug.paste.select import some
 from empaste_aug.types import DatasetError, Segment
 
@@ -97,10 +98,7 @@ def check_ids(panoptic: NDArray[np.integer], segments: Sequence[Segment], where:
     Raises:
         DatasetError: an id has no segment.
     """
-    flat = panoptic.ravel()
-    begins = np.flatnonzero(flat[1:] != flat[:-1]) + 1  # of the runs along the rows, which are few
-    present = {*flat[:1].tolist(), *flat[begins].tolist()}
-    unknown = sorted(present - {0, *(segment.id for segment in segments)})
+    unknown = sorted(map_values(panoptic) - {0, *(segment.id for segment in segments)})
     if unknown:
         raise DatasetError(
             f"{where}: {len(unknown)} of its ids have no entry in 'segments_info': "

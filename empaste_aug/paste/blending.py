@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -54,28 +55,27 @@ def paint(image: NDArray[np.uint8], patch: Patch) -> None:
     """
     modes = parse_blend(patch.placement.blend)
     if len(modes) == 1:
-        _paint_mode(image, patch, patch.x, patch.y, modes[0][0])
+        _paint_mode(image, patch, modes[0][0])
         return
     (rows, columns), _ = patch.window(*image.shape[:2])
     window = image[rows, columns]
+    inside = replace(patch, x=patch.x - columns.start, y=patch.y - rows.start)
     mean = np.zeros(window.shape, np.float32)
     for mode, weight in modes:
         blended = window.copy()
-        _paint_mode(blended, patch, patch.x - columns.start, patch.y - rows.start, mode)
+        _paint_mode(blended, inside, mode)
         mean += np.float32(weight) * blended
     np.rint(mean, out=mean)
     window[...] = mean.astype(np.uint8)
 
 
-def _paint_mode(image: NDArray[np.uint8], patch: Patch, x: int, y: int, mode: str) -> None:
-    """Blend a patch whose top-left pixel lies at (x, y) of the image."""
+def _paint_mode(image: NDArray[np.uint8], patch: Patch, mode: str) -> None:
+    """Blend a patch into the image in one mode."""
     if mode == "gaussian":
-        gaussian_paste(image, patch.rgb, patch.shape, x, y, patch.keep)
+        gaussian_paste(image, patch.rgb, patch.shape, patch.x, patch.y, patch.keep)
     elif mode == "poisson":
-        poisson_paste(image, patch.rgb, patch.shape, x, y, patch.keep)
+        poisson_paste(image, patch.rgb, patch.shape, patch.x, patch.y, patch.keep)
     else:
-        h, w = patch.mask.shape
-        x0, y0 = max(x, 0), max(y, 0)
-        x1, y1 = max(min(x + w, image.shape[1]), x0), max(min(y + h, image.shape[0]), y0)
-        hit = patch.mask[y0 - y : y1 - y, x0 - x : x1 - x]
-        image[y0:y1, x0:x1][hit] = patch.rgb[y0 - y : y1 - y, x0 - x : x1 - x][hit]
+        image_window, patch_window = patch.window(*image.shape[:2])
+        hit = patch.mask[patch_window]
+        image[image_window][hit] = patch.rgb[patch_window][hit]

@@ -231,7 +231,10 @@ class EMPaste:
             self._labels = self._map_labels()
         return self._labels
 
-    def _may_draw(self, name: str) -> bool:
+    def may_draw(self, name: str) -> bool:
+        """Whether this class of the bank can be drawn: not excluded, and not without weight."""
+        if name in self.exclude:
+            return False
         return not isinstance(self.selection, Mapping) or self.selection.get(name, 0) > 0
 
     def _map_labels(self) -> Labels:
@@ -242,7 +245,7 @@ class EMPaste:
                 self.class_names,
                 self.category_map,
                 self.exclude,
-                unused=[name for name in bank_classes if not self._may_draw(name)],
+                unused=[name for name in bank_classes if not self.may_draw(name)],
             ),
             semantic_values(self.semantic_labels, self.class_names or bank_classes),
         )

@@ -86,7 +86,7 @@ def paint_panoptic(
         added.append(Segment(number, instance.category_id, cutout_id=instance.cutout_id))
     if not added:
         return painted, tuple(segments)
-    present = _values(painted)
+    present = map_values(painted)
     return painted, (*(segment for segment in segments if segment.id in present), *added)
 
 
@@ -104,7 +104,7 @@ def paint_maps(scene: Scene, pasted: Sequence[Instance], values: NDArray[np.int6
     return maps
 
 
-def _values(labels: IntegerMap) -> set[int]:
+def map_values(labels: IntegerMap) -> set[int]:
     """The values of a map: each of them begins a run along the rows, and runs are few."""
     flat = labels.ravel()
     begins = np.ones(flat.size, dtype=bool)

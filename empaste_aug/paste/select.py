@@ -75,7 +75,7 @@ def check_known(argument: str, names: Iterable[str], bank_classes: Sequence[str]
         )
 
 
-def some(names: Sequence[str], most: int = 10) -> str:
+def some(names: Sequence[object], most: int = 10) -> str:
     """A list of names for a message, its end left out where it is long."""
     if len(names) <= most:
         return str(list(names))
