@@ -61,11 +61,12 @@ def opencv_circle(occupied: NDArray[np.uint8]) -> tuple[int, int, float]:
     return x - 1, y - 1, float(distances[y, x])
 
 
-def redo_columns(
-    occupied: NDArray[np.uint8], distances: circle.Distances, x0: int, x1: int
+def after_one_more(
+    occupied: NDArray[np.uint8], before: circle.Distances, box: tuple[int, int, int, int]
 ) -> tuple[int, int, float]:
-    """The circle after a change of some columns."""
-    circle.update_column_distances(occupied, distances, x0, x1)
+    """The circle after one more object in the box; with a copy of the distances before it."""
+    distances = before.copy()
+    circle.update_column_distances(occupied, distances, box)
     return circle.search_circle(distances)
 
 
@@ -84,10 +85,13 @@ def circle_cases(rng: np.random.Generator) -> Iterator[Case]:
                 partial(opencv_circle, occupied),
             )
         distances = circle.column_distances(occupied)
+        x, y, radius = circle.search_circle(distances)
+        cv2.circle(occupied, (x, y), int(radius), 1, -1)
+        r = int(radius) + 1
         yield Case(
-            f"circle {width}x{height}, 30 objects, 1/5 of columns redone",
+            f"circle {width}x{height}, 30 objects and one more",
             "cv2.distanceTransform PRECISE + argmax",
-            partial(redo_columns, occupied, distances, width // 3, width // 3 + width // 5),
+            partial(after_one_more, occupied, distances, (x - r, y - r, x + r, y + r)),
             partial(opencv_circle, occupied),
         )
 

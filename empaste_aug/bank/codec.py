@@ -7,6 +7,7 @@ the same pixels.
 from __future__ import annotations
 
 import threading
+from math import prod
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from empaste_aug.kernels.reduce import reduce_alpha, reduce_rgb
+from empaste_aug.kernels.scratch import Scratch
 
 RGB_CODECS = ("jpeg", "raw")
 ALPHA_CODEC = "zstd"
@@ -47,7 +49,12 @@ def encode_rgb(rgb: NDArray[np.uint8], codec: str, jpeg_quality: int) -> bytes:
 
 
 def decode_rgb(
-    data: bytes, height: int, width: int, codec: str, reduction: int = 1
+    data: bytes,
+    height: int,
+    width: int,
+    codec: str,
+    reduction: int = 1,
+    scratch: Scratch | None = None,
 ) -> NDArray[np.uint8]:
     """The writable uint8 RGB crop that `encode_rgb` made `data` from.
 
@@ -57,6 +64,7 @@ def decode_rgb(
         codec: one of `RGB_CODECS`.
         reduction: a power of two, the side in pixels of the squares that become one pixel each.
             JPEG is decoded at up to an eighth of its size, the rest is averaged.
+        scratch: where the crop may lie until the next call; None: it gets new memory.
 
     Returns:
         (ceil(height / reduction), ceil(width / reduction), 3).
@@ -70,10 +78,16 @@ def decode_rgb(
     # Below 8 pixels two of libjpeg's factors give the same size, and it might take the wrong one.
     factor = min(reduction, JPEG_MAX_FACTOR) if max(height, width) >= JPEG_MAX_FACTOR else 1
     shape = -(-height // factor), -(-width // factor), 3
+    buffer = None if scratch is None else scratch.array((prod(shape),), np.uint8)
     rgb = cast(
         "NDArray[np.uint8]",
         simplejpeg.decode_jpeg(
-            data, colorspace="RGB", min_height=shape[0], min_width=shape[1], min_factor=factor
+            data,
+            colorspace="RGB",
+            min_height=shape[0],
+            min_width=shape[1],
+            min_factor=factor,
+            buffer=buffer,
         ),
     )
     if rgb.shape != shape:

@@ -84,8 +84,8 @@ class FileSet:
         self._open: OrderedDict[int, int] = OrderedDict()
         self._pid = os.getpid()
 
-    def read(self, number: int, offset: int, size: int) -> bytes:
-        """`size` bytes at `offset` of the file at position `number` of the list.
+    def read(self, number: int, *spans: tuple[int, int]) -> list[bytes]:
+        """Parts of the file at position `number` of the list, each (offset, size) in bytes.
 
         Raises:
             BankError: the file cannot be opened or read, or ends too early.
@@ -94,14 +94,17 @@ class FileSet:
             self._start()
         with self._lock:
             try:
-                data = os.pread(self._descriptor(number), size, offset)
+                descriptor = self._descriptor(number)
+                parts = [os.pread(descriptor, size, offset) for offset, size in spans]
             except (OSError, OverflowError) as error:
                 raise BankError(f"{self._paths[number]}: cannot be read: {error}") from error
-        if len(data) != size:
-            raise BankError(
-                f"{self._paths[number]}: ends too early: {len(data)} of {size} bytes at {offset}"
-            )
-        return data
+        for data, (offset, size) in zip(parts, spans, strict=True):
+            if len(data) != size:
+                raise BankError(
+                    f"{self._paths[number]}: ends too early: {len(data)} of {size} bytes at "
+                    f"{offset}"
+                )
+        return parts
 
     def _descriptor(self, number: int) -> int:
         descriptor = self._open.get(number)

@@ -124,7 +124,7 @@ class ImageTable:
         try:
             if not 0 < end - start <= self._size:
                 raise ValueError(f"its offsets {start}, {end} cannot be")
-            return SourceImage(**json.loads(self._files.read(0, start, end - start)))
+            return SourceImage(**json.loads(self._files.read(0, (start, end - start))[0]))
         except (ValueError, TypeError) as error:
             raise BankError(f"{self._path}: row {row}: damaged: {error}") from error
 

@@ -24,12 +24,15 @@ from empaste_aug.bank.schema import (
     record_crc,
 )
 from empaste_aug.kernels.reduce import reduction_for
+from empaste_aug.kernels.scratch import Scratch
 from empaste_aug.types import ArgumentError, BankError, Circle, Cutout
 
 # A row of the index as plain numbers: a field of a structured array takes ten times as long.
 _plain_entry: Callable[[tuple[Any, ...]], Any] = namedtuple(  # type: ignore[attr-defined]
     "Entry", INDEX_DTYPE.names or ()
 )._make
+
+_scratch = Scratch()
 
 
 class MaskBank:
@@ -108,13 +111,15 @@ class MaskBank:
             float(entry["circle_radius"]),
         )
 
-    def read(self, row: int, *, scale: float = 1.0) -> Cutout:
-        """The cut-out at `row`; negative rows count from the end. Its arrays are new and writable.
+    def read(self, row: int, *, scale: float = 1.0, reuse: bool = False) -> Cutout:
+        """The cut-out at `row`; negative rows count from the end. Its arrays are writable.
 
         Args:
             row: which one.
             scale: how large it will be shown, over its full size. Below 0.5 the pixels come reduced
                 by a power of two (`Cutout.reduction`) that leaves them at least as large as shown.
+            reuse: let `rgb` lie where the next such read in this thread, of any bank, overwrites
+                it: faster where it is needed no longer than that. Else its memory is new.
 
         Raises:
             IndexError: there is no such row.
@@ -135,7 +140,8 @@ class MaskBank:
                 )
         height, width, reduction = entry.height, entry.width, reduction_for(scale)
         try:
-            rgb = decode_rgb(rgb_bytes, height, width, self._codec, reduction)
+            scratch = _scratch if reuse else None
+            rgb = decode_rgb(rgb_bytes, height, width, self._codec, reduction, scratch)
             alpha = decode_alpha(alpha_bytes, height, width, reduction)
         except ValueError as error:
             raise BankError(f"{self._where(row)}: damaged: {error}") from error
@@ -207,15 +213,16 @@ class MaskBank:
         file = self._shards[shard] if shard < len(self._shards) else self.path / INDEX
         return f"{file}: row {row}"
 
-    def _read(self, row: int, entry: Any) -> tuple[bytes, bytes]:
+    def _read(self, row: int, entry: Any) -> list[bytes]:
         shard = entry.shard
         end = max(entry.offset + entry.rgb_bytes, entry.alpha_offset + entry.alpha_bytes)
         if shard >= len(self._shards) or end > self._shard_bytes[shard]:
             raise BankError(f"{self._where(row)}: the index points outside the shards")
         try:
-            return (
-                self._files.read(shard, entry.offset, entry.rgb_bytes),
-                self._files.read(shard, entry.alpha_offset, entry.alpha_bytes),
+            return self._files.read(
+                shard,
+                (entry.offset, entry.rgb_bytes),
+                (entry.alpha_offset, entry.alpha_bytes),
             )
         except BankError as error:
             raise BankError(f"row {row}: {error}") from error

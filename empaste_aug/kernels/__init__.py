@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from empaste_aug.kernels import blend, circle, cut, mask_stack, reduce, runs, visibility, warp
+from empaste_aug.kernels import blend, circle, mask_stack, reduce, runs, visibility, warp
 
 
 def warmup() -> None:
@@ -22,7 +22,7 @@ def warmup() -> None:
     cover = np.zeros((3, 3), np.bool_)
     image = np.zeros((3, 3, 3), np.uint8)
     distances = circle.column_distances(cover)
-    circle.update_column_distances(cover, distances, 0, 3)
+    circle.update_column_distances(cover, distances, (0, 0, 3, 3))
     circle.search_circle(distances)
     alpha = blend.feather(mask)
     blend.composite(image, image.copy(), alpha, 0, 0)
@@ -39,4 +39,3 @@ def warmup() -> None:
     reduce.reduce_alpha(image[..., 0], 2)
     enlarged = (1e-2, 0.0, 0.0, 0.0, 1e-2, 0.0)
     warp.warp(image, np.full((3, 3), 255, np.uint8), enlarged, height=2, width=3, margin=3)
-    cut.cut(mask, 0, 0, 3, 3, valid=cover, occupied=cover)

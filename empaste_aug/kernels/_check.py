@@ -33,11 +33,11 @@ def _plain(array: NDArray[Any]) -> NDArray[Any]:
     return array.copy(order="C")
 
 
-def as_bytes(name: str, array: Mask) -> NDArray[np.uint8]:
-    """A (H, W) bool or uint8 map as bytes, non-zero where it is set; no copy if it can be helped.
+def check_mask(name: str, array: Mask) -> None:
+    """Refuse what is not a (H, W) bool or uint8 array.
 
     Raises:
-        ArgumentError: not a two-dimensional bool or uint8 array.
+        ArgumentError: it is not.
     """
     if (
         not isinstance(array, np.ndarray)
@@ -45,6 +45,15 @@ def as_bytes(name: str, array: Mask) -> NDArray[np.uint8]:
         or (array.dtype != _UINT8 and array.dtype != _BOOL)
     ):
         raise ArgumentError(f"{name}: must be (H, W) bool or uint8, not {describe(array)}")
+
+
+def as_bytes(name: str, array: Mask) -> NDArray[np.uint8]:
+    """A (H, W) bool or uint8 map as bytes, non-zero where it is set; no copy if it can be helped.
+
+    Raises:
+        ArgumentError: not a two-dimensional bool or uint8 array.
+    """
+    check_mask(name, array)
     return _plain(array).view(np.uint8)
 
 

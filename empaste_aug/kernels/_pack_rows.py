@@ -59,6 +59,27 @@ def bound(alpha: Any, ux: float, uy: float, vx: float, vy: float) -> Any:
 
 
 @kernel
+def frame(bounds: Any, inverse: Any, height: int, width: int, margin: int) -> Any:
+    """(x0, y0, x1, y1) round the whole object and `margin`, and the window of it that is wanted.
+
+    `bounds` are those in the image from `bound`. The window is the part of the box that lies in
+    the image of this size or within `margin` of it.
+    """
+    left, top, right, bottom = bounds
+    ux, uy, u0, vx, vy, v0 = inverse
+    stretch = abs(ux * vy - uy * vx)
+    sign = 1.0 if ux * vy > uy * vx else -1.0
+    x, y = sign * (uy * v0 - vy * u0) / stretch, sign * (vx * u0 - ux * v0) / stretch
+    across, down = (abs(vy) + abs(uy)) / stretch, (abs(vx) + abs(ux)) / stretch
+    x0, y0 = math.floor(x + left - across) - margin, math.floor(y + top - down) - margin
+    x1 = math.ceil(x + right + across) + margin + 1
+    y1 = math.ceil(y + bottom + down) + margin + 1
+    first, upper = min(max(x0, -margin), x1), min(max(y0, -margin), y1)
+    last, lower = max(min(x1, width + margin), x0), max(min(y1, height + margin), y0)
+    return (x0, y0, x1, y1), (first, upper, max(first, last), max(upper, lower))
+
+
+@kernel
 def _blur_rows(up: Any, middle: Any, down: Any, side: Any, centre: Any, target: Any) -> None:
     """(side, centre, side) / 256 across three rows of bytes."""
     for i in range(target.size):
@@ -89,13 +110,13 @@ def _pad_row(row: Any, pad: int) -> None:
 
 
 @kernel
-def pack(rgb: Any, alpha: Any, side: int, pad: int) -> Any:
-    """(h + 2 pad, w + 2 pad) uint32: the cut-out, blurred by (side, 256 - 2 side, side) / 256.
+def pack(rgb: Any, alpha: Any, side: int, pad: int, packed: Any) -> None:
+    """Fill `packed`: the cut-out, blurred by (side, 256 - 2 side, side) / 256.
 
-    `rgb` (h, 3 w) and `alpha` (h, w); round them colours repeat and the opacity is 0. `pad` >= 2.
+    `rgb` (h, 3 w) and `alpha` (h, w) go to (h + 2 pad, w + 2 pad) uint32; round them colours repeat
+    and the opacity is 0. `pad` >= 2.
     """
     height, width = alpha.shape
-    packed = np.empty((height + 2 * pad, width + 2 * pad), np.uint32)
     if side == 0:
         for y in range(height):
             row = packed[y + pad]
@@ -111,7 +132,6 @@ def pack(rgb: Any, alpha: Any, side: int, pad: int) -> Any:
             row, edge = packed[y], packed[first if y < first else last]
             for x in range(row.size):
                 row[x] = edge[x] & _COLOUR
-    return packed
 
 
 @kernel

@@ -5,8 +5,8 @@ measured from its centre to the nearest occupied pixel's centre, or to the neare
 ring of pixels just outside the map: what ``cv2.distanceTransform(..., DIST_L2,
 DIST_MASK_PRECISE)`` gives on a map padded by one. It is found in two steps:
 
-1. `column_distances`: each pixel's distance to the nearest obstacle in its own column. Only the
-   columns under a new obstacle change: `update_column_distances`.
+1. `column_distances`: each pixel's distance to the nearest obstacle in its own column. Only those
+   above and under a new obstacle change: `update_column_distances`.
 2. `search_circle`: the exact distance at one pixel is a scan along its row of column distances,
    outward as far as the best distance found so far. That distance is 1-Lipschitz, so a quadtree
    of cells (64, 32, ... 1 pixels) drops each cell whose centre's distance plus the reach from

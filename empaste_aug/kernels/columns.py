@@ -19,31 +19,54 @@ TALLEST_INT16 = 32766
 
 
 @kernel
-def _update_columns(occupied: Any, distances: Any, x0: int, x1: int) -> None:
+def _column_distances(occupied: Any, distances: Any) -> None:
     # Both values are read before they are chosen from: a conditional load is not vectorised.
     height = occupied.shape[0]
-    row = distances[0, x0:x1]
-    blocked = occupied[0, x0:x1]
+    row, blocked = distances[0], occupied[0]
     for i in range(row.size):
         row[i] = 0 if blocked[i] else 1
     for y in range(1, height):
-        above = distances[y - 1, x0:x1]
-        row = distances[y, x0:x1]
-        blocked = occupied[y, x0:x1]
+        above, row, blocked = distances[y - 1], distances[y], occupied[y]
         for i in range(row.size):
             further = above[i] + 1
             row[i] = 0 if blocked[i] else further
-    row = distances[height - 1, x0:x1]
+    row = distances[height - 1]
     for i in range(row.size):
         row[i] = min(row[i], 1)
     for y in range(height - 2, -1, -1):
-        below = distances[y + 1, x0:x1]
-        row = distances[y, x0:x1]
+        below, row = distances[y + 1], distances[y]
         for i in range(row.size):
-            there = below[i]
-            here = row[i]
+            there, here = below[i], row[i]
             further = there + 1
             row[i] = further if there < here else here
+
+
+@kernel
+def _lower(nearer: Any, row: Any) -> bool:
+    """Bring a row down to one more than the row `nearer` an obstacle; whether that changed it."""
+    changed = False
+    for i in range(row.size):
+        there, here = nearer[i], row[i]
+        further = there + 1
+        row[i] = further if there < here else here
+        changed |= further < here
+    return changed
+
+
+@kernel
+def _update_columns(occupied: Any, distances: Any, x0: int, y0: int, x1: int, y1: int) -> None:
+    # Distances only become less, and where a whole row stays as it is, so do those behind it.
+    for y in range(y0, y1):
+        row, blocked = distances[y, x0:x1], occupied[y, x0:x1]
+        for i in range(row.size):
+            here = row[i]
+            row[i] = 0 if blocked[i] else here
+    for y in range(max(y0, 1), distances.shape[0]):
+        if not _lower(distances[y - 1, x0:x1], distances[y, x0:x1]) and y >= y1:
+            break
+    for y in range(min(y1, distances.shape[0] - 1) - 1, -1, -1):
+        if not _lower(distances[y + 1, x0:x1], distances[y, x0:x1]) and y < y0:
+            break
 
 
 def column_distances(occupied: Mask) -> Distances:
@@ -64,22 +87,23 @@ def column_distances(occupied: Mask) -> Distances:
     dtype = np.int16 if blocked.shape[0] <= TALLEST_INT16 else np.int32
     distances: Distances = np.empty(blocked.shape, dtype)
     if blocked.size:
-        _update_columns(blocked, distances, 0, blocked.shape[1])
+        _column_distances(blocked, distances)
     return distances
 
 
-def update_column_distances(occupied: Mask, distances: Distances, x0: int, x1: int) -> None:
-    """Redo columns x0 to x1 - 1 of `column_distances(occupied)` in place.
+def update_column_distances(
+    occupied: Mask, distances: Distances, box: tuple[int, int, int, int]
+) -> None:
+    """Make `distances` what `column_distances(occupied)` gives, after pixels were occupied.
 
-    After pixels of these columns alone were occupied or freed, this makes `distances` what
-    `column_distances` would give, at the cost of the columns changed. Columns outside the map are
-    ignored.
+    None may have been freed. It costs the columns of the box, and of these the rows that are now
+    nearer to an obstacle.
 
     Args:
         occupied: (H, W) bool or uint8; best C-contiguous, or it is copied at each call.
-        distances: (H, W), from `column_distances`; changed in place.
-        x0: first column to redo.
-        x1: one past the last column to redo.
+        distances: (H, W), from `column_distances` before; changed in place.
+        box: (x0, y0, x1, y1), half-open: where pixels were occupied; what of it lies outside the
+            map is ignored.
 
     Raises:
         ArgumentError: an array has a wrong dtype or shape, or `distances` cannot be written.
@@ -91,9 +115,11 @@ def update_column_distances(occupied: Mask, distances: Distances, x0: int, x1: i
         raise ArgumentError(
             f"distances: its shape {distances.shape} differs from that of occupied, {blocked.shape}"
         )
-    x0, x1 = max(index(x0), 0), min(index(x1), blocked.shape[1])
-    if blocked.size and x0 < x1:
-        _update_columns(blocked, distances, x0, x1)
+    height, width = blocked.shape
+    x0, y0, x1, y1 = map(index, box)
+    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
+    if x0 < x1 and y0 < y1:
+        _update_columns(blocked, distances, x0, y0, x1, y1)
 
 
 def check_distances(distances: Distances) -> None:

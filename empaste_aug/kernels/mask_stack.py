@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.kernels._check import Mask, as_bytes, check_writeable
+from empaste_aug.kernels._check import Mask, as_bytes, check_mask, check_writeable
 from empaste_aug.kernels._jit import kernel
 from empaste_aug.kernels.visibility import as_canvas, clip_span
 from empaste_aug.types import ArgumentError
@@ -124,14 +124,15 @@ def pack_masks(
     Raises:
         ArgumentError: a mask is not two-dimensional bool or uint8.
     """
-    flat = [np.zeros(0, np.uint8)]
-    rows = []
+    flat: list[Mask] = [np.zeros(0, np.bool_)]
+    rows: list[int] = []
     start = 0
     for mask, (x, y) in zip(masks, offsets, strict=True):
-        flat.append(as_bytes("masks", mask).reshape(-1))
-        rows.append((x, y, *mask.shape, start))
+        check_mask("masks", mask)
+        flat.append(mask.reshape(-1))
+        rows += (x, y, *mask.shape, start)
         start += mask.size
-    return np.concatenate(flat), np.array(rows, np.int64).reshape(-1, 5)
+    return np.concatenate(flat).view(np.uint8), np.array(rows, np.int64).reshape(-1, 5)
 
 
 def count_inside(

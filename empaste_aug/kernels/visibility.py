@@ -61,7 +61,8 @@ def _trim(mask: Any, x: int, y: int, cover: Any, value: int, visible: Any) -> An
 
 
 @kernel
-def _paint(mask: Any, x: int, y: int, cover: Any, value: int) -> None:
+def paint_bytes(mask: Any, x: int, y: int, cover: Any, value: int) -> None:
+    """`paint` without its checks, for C-contiguous uint8 arrays."""
     upper, lower = clip_span(y, mask.shape[0], cover.shape[0])
     left, right = clip_span(x, mask.shape[1], cover.shape[1])
     painted = np.uint8(value)
@@ -123,7 +124,7 @@ def paint(mask: Mask, x: int, y: int, cover: Mask, value: int = 1) -> None:
     shape, over = as_bytes("mask", mask), as_bytes("cover", cover)
     check_writeable("cover", cover)
     _check_value(value, cover)
-    _paint(shape, index(x), index(y), over, index(value))
+    paint_bytes(shape, index(x), index(y), over, index(value))
     if not cover.flags.c_contiguous:
         cover[...] = over.view(cover.dtype)
 

@@ -19,7 +19,7 @@ from empaste_aug.kernels.mask_stack import (
     count_inside,
     count_uncovered,
 )
-from empaste_aug.kernels.visibility import paint, trim
+from empaste_aug.kernels.visibility import paint, paint_bytes, trim
 from empaste_aug.paste.originals import pack_originals
 from empaste_aug.paste.render import Patch
 from empaste_aug.types import ArgumentError, Box, Drop, Instance, Scene, tight_box
@@ -70,12 +70,14 @@ class Layers:
             raise ArgumentError(f"count: at most {MAX_PASTES} pastes in one image")
         if patch.full_area == 0:
             return "too_small"
-        hidden, lost = count_hidden(patch.mask, patch.x, patch.y, self.owner, *self.below)
-        shown = int(hidden.sum())
-        if not self._is_enough(shown, patch):
+        if not self._is_enough(patch.area, patch):
             return "occluded"
-        if shown == hidden[0] and not lost.any():  # it lies on nothing
-            self._accept(patch, shown)
+        if patch.covers_nothing:
+            self._accept(patch)
+            return None
+        hidden, lost = count_hidden(patch.mask, patch.x, patch.y, self.owner, *self.below)
+        if patch.area == hidden[0] and not lost.any():
+            self._accept(patch)
             return None
         visible = [have - int(taken) for have, taken in zip(self._visible, hidden[1:])]  # noqa: B905
         if all(
@@ -93,16 +95,17 @@ class Layers:
         if self._leaves_remnant(remaining):
             return "remnant"
         self.rendered, self._visible, self._remaining = rendered, visible, remaining
-        self._accept(patch, shown, owner)
+        self._accept(patch, owner)
         return None
 
-    def _accept(self, patch: Patch, shown: int, owner: NDArray[np.uint8] | None = None) -> None:
-        """Take a patch of which so many pixels show; `owner` is the new map, where it is known."""
+    def _accept(self, patch: Patch, owner: NDArray[np.uint8] | None = None) -> None:
+        """Take a patch; `owner` is the new map, where it is known."""
         self.patches.append(patch)
         self.rendered.append(True)
-        self._visible.append(shown)
+        self._visible.append(patch.area)
         if owner is None:
-            paint(patch.mask, patch.x, patch.y, self.owner, len(self.patches))
+            mask = patch.mask.view(np.uint8)
+            paint_bytes(mask, patch.x, patch.y, self.owner, len(self.patches))
         else:
             self.owner = owner
 
@@ -130,7 +133,7 @@ class Layers:
         """
         annotated = []
         whole = (self._remaining == self._pixels) & (self._pixels > 0) & ~self._needs_trim
-        for instance, is_whole in zip(scene.instances, whole, strict=True):
+        for instance, is_whole in zip(scene.instances, whole.tolist(), strict=True):
             if is_whole:
                 kept: Instance | None = instance
             elif instance.mask is None:
@@ -142,7 +145,10 @@ class Layers:
         for position, patch in enumerate(self.patches):
             if not self.rendered[position]:
                 continue
-            mask, box, _ = _crop_visible(patch.mask, patch.x, patch.y, self.owner, position + 1)
+            if self._visible[position] == patch.area:
+                mask, box = _crop(patch.mask, patch.x, patch.y, patch.box), patch.box
+            else:
+                mask, box, _ = _crop_visible(patch.mask, patch.x, patch.y, self.owner, position + 1)
             annotated.append(
                 Instance(
                     category_id=int(categories[patch.category_id]),
@@ -156,9 +162,11 @@ class Layers:
 
     def dropped(self) -> tuple[Drop, ...]:
         """The originals that `instances` leaves out."""
+        counts = zip(self._remaining.tolist(), self._pixels.tolist(), strict=True)
         return tuple(
-            Drop(int(position), "hidden" if self._pixels[position] else "empty")
-            for position in np.flatnonzero(self._remaining == 0)
+            Drop(position, "hidden" if had else "empty")
+            for position, (left, had) in enumerate(counts)
+            if left == 0
         )
 
     def _is_enough(self, visible: int, patch: Patch) -> bool:
@@ -187,13 +195,20 @@ def _has_extent(box: Box) -> bool:
     return box[0] < box[2] and box[1] < box[3]
 
 
+def _crop(
+    mask: NDArray[np.bool_], x: int, y: int, box: tuple[int, int, int, int]
+) -> NDArray[np.bool_]:
+    """A copy of the part in `box` of a mask that lies at (x, y)."""
+    x0, y0, x1, y1 = box
+    return mask[y0 - y : y1 - y, x0 - x : x1 - x].copy()
+
+
 def _crop_visible(
     mask: NDArray[np.bool_], x: int, y: int, owner: NDArray[np.uint8], value: int
 ) -> tuple[NDArray[np.bool_], tuple[int, int, int, int], int]:
     """The pixels of a mask that `value` owns, cropped to their tight box; the box, their count."""
     visible, box, count = trim(mask, x, y, owner, value)
-    x0, y0, x1, y1 = box
-    return np.ascontiguousarray(visible[y0 - y : y1 - y, x0 - x : x1 - x]), box, count
+    return _crop(visible, x, y, box), box, count
 
 
 def _as_floats(box: tuple[int, int, int, int]) -> Box:

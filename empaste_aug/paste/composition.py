@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.bank import MaskBank
+from empaste_aug.kernels.reduce import reduction_for
 from empaste_aug.paste.annotate import MAX_PASTES, Layers
 from empaste_aug.paste.blending import paint
 from empaste_aug.paste.maps import paint_maps
 from empaste_aug.paste.place import FreeSpace
 from empaste_aug.paste.render import Patch, make_patch
-from empaste_aug.types import ArgumentError, Placement, Record, Scene, Skip
+from empaste_aug.types import ArgumentError, Cutout, Placement, Record, Scene, Skip
 
 
 class Labels(NamedTuple):
@@ -43,13 +44,14 @@ class Composition:
         self._layers = Layers(scene, min_visible=min_visible)
         self._outcomes: list[tuple[int, str | None]] = []
         self.free = FreeSpace(scene, self._layers.below) if trims else None
+        self._cutout: tuple[tuple[int, int], Cutout] | None = None
 
     def lay(self, bank: MaskBank, placement: Placement) -> str | None:
         """Put a placed cut-out on top; the reason if that cannot be."""
         patch = self._patch(bank, placement)
         reason = self._layers.push(patch)
         if reason is None and self.free is not None:
-            self.free.occupy(patch.mask, patch.x, patch.y)
+            self.free.occupy(patch)
         return reason
 
     def lay_all(self, bank: MaskBank, placements: Sequence[Placement]) -> bool:
@@ -60,7 +62,7 @@ class Composition:
         for placement in placements:
             patches.append(self._patch(bank, placement))
             if self.free is not None:
-                self.free.occupy(patches[-1].mask, patches[-1].x, patches[-1].y)
+                self.free.occupy(patches[-1])
         if not self._layers.push_all(patches):
             return False
         self._outcomes = [(placement.cutout_id, None) for placement in placements]
@@ -70,9 +72,16 @@ class Composition:
         """Keep what became of a drawn cut-out."""
         self._outcomes.append((row, reason))
 
+    def _read(self, bank: MaskBank, row: int, scale: float) -> Cutout:
+        """The cut-out; the last one again where it is placed anew."""
+        key = row, reduction_for(scale)
+        if self._cutout is None or self._cutout[0] != key:
+            self._cutout = key, bank.read(row, scale=scale, reuse=True)
+        return self._cutout[1]
+
     def _patch(self, bank: MaskBank, placement: Placement) -> Patch:
         return make_patch(
-            bank.read(placement.cutout_id, scale=placement.scale),
+            self._read(bank, placement.cutout_id, placement.scale),
             placement,
             height=self._scene.height,
             width=self._scene.width,

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from empaste_aug.kernels.circle import column_distances, search_circle, update_column_distances
 from empaste_aug.kernels.mask_stack import paint_stack
-from empaste_aug.kernels.visibility import paint
+from empaste_aug.kernels.visibility import paint_bytes
 from empaste_aug.paste.originals import PackedMasks, pack_originals
+from empaste_aug.paste.render import Patch
 from empaste_aug.types import Circle, Placement, Scene
 
 PLACEMENTS = ("random", "space_maximize")
@@ -62,26 +63,25 @@ class FreeSpace:
     def __init__(self, scene: Scene, below: PackedMasks | None = None) -> None:
         self.occupied = obstacle_map(scene, below)
         self._distances: NDArray[np.signedinteger] | None = None
-        self._stale: list[tuple[int, int]] = []  # columns to measure anew, [left, right)
+        self._stale: list[tuple[int, int, int, int]] = []  # where distances must be measured anew
 
     def largest_circle(self, *, tie_order: int) -> tuple[int, int, float]:
         """(x, y, radius) as `kernels.circle.max_inscribed_circle`."""
         if self._distances is None:
             self._distances = column_distances(self.occupied)
-        for left, right in self._stale:
-            update_column_distances(self.occupied, self._distances, left, right)
+        for box in self._stale:
+            update_column_distances(self.occupied, self._distances, box)
         self._stale.clear()
         return search_circle(self._distances, tie_order=tie_order)
 
-    def occupy(self, mask: NDArray[np.bool_], x: int, y: int) -> None:
-        """Take the pixels of a (h, w) mask at (x, y).
+    def occupy(self, patch: Patch) -> None:
+        """Take the pixels of a patch's mask.
 
-        Only the columns under it are measured anew, and only if a circle is asked for again.
+        Only what lies above and under it is measured anew, and only if a circle is asked for again.
         """
-        paint(mask, x, y, self.occupied)
+        paint_bytes(patch.mask.view(np.uint8), patch.x, patch.y, self.occupied, 1)
         if self._distances is not None:
-            width = self.occupied.shape[1]
-            self._stale.append((min(max(x, 0), width), min(max(x + mask.shape[1], 0), width)))
+            self._stale.append(patch.box)
 
 
 class Placer:
@@ -106,9 +106,9 @@ class Placer:
         config = self._config
         blend = _choose(config.blend, rng)
         flip = bool(config.flip > 0 and rng.random() < config.flip)
-        angle = float(rng.uniform(-config.max_angle, config.max_angle))
+        angle = _uniform(rng, -config.max_angle, config.max_angle)
         if config.placement == "random":
-            scale = float(rng.uniform(*config.scale))
+            scale = _uniform(rng, *config.scale)
             center = self._random_center(rng)
             trim = False
         else:
@@ -136,9 +136,8 @@ class Placer:
     def _random_center(self, rng: np.random.Generator) -> tuple[float, float] | None:
         """Uniform over the area of the valid pixels."""
         if self._valid_pixels is None:
-            x = rng.uniform(-0.5, self._width - 0.5)
-            y = rng.uniform(-0.5, self._height - 0.5)
-            return float(x), float(y)
+            x = _uniform(rng, -0.5, self._width - 0.5)
+            return x, _uniform(rng, -0.5, self._height - 0.5)
         if self._valid_pixels.size == 0:
             return None
         y, x = divmod(int(rng.choice(self._valid_pixels)), self._width)
@@ -157,6 +156,11 @@ def obstacle_map(scene: Scene, below: PackedMasks | None = None) -> NDArray[np.u
         np.logical_not(scene.valid, out=occupied.view(np.bool_))
     paint_stack(*(pack_originals(scene) if below is None else below), occupied)
     return occupied
+
+
+def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """What ``rng.uniform(low, high)`` gives, in a tenth of its time."""
+    return low + (high - low) * float(rng.random())
 
 
 def _choose(weights: Mapping[str, float], rng: np.random.Generator) -> str:

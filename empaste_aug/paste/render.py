@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.kernels.blend import FEATHER_REACH
-from empaste_aug.kernels.cut import cut
 from empaste_aug.kernels.reduce import reduce_alpha, reduce_rgb, reduction_for
 from empaste_aug.kernels.warp import Affine, warp
 from empaste_aug.types import ArgumentError, Circle, Cutout, Placement
@@ -34,6 +33,9 @@ class Patch:
             feather softens the edge of `shape`, and a cut by `keep` stays sharp.
         x, y: where the patch's top-left pixel lies in the image; may be negative.
         full_area: the pixels that the whole object would have, off-image ones included.
+        area: the pixels of `mask`.
+        box: the tight box of `mask`, (x0, y0, x1, y1), half-open, in the image's pixels.
+        covers_nothing: `keep` leaves out every object that was there.
     """
 
     placement: Placement
@@ -45,6 +47,9 @@ class Patch:
     x: int
     y: int
     full_area: int
+    area: int
+    box: tuple[int, int, int, int]
+    covers_nothing: bool
 
     def window(self, height: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """The slices (rows, columns) of the image and of the patch where they overlap."""
@@ -89,31 +94,35 @@ def make_patch(
     rgb, alpha, factor = cutout.rgb, cutout.alpha, reduction // cutout.reduction
     if factor > 1:
         rgb, alpha = reduce_rgb(rgb, factor), reduce_alpha(alpha, factor)
+    free = occupied if placement.trim_to_free else None
     try:
-        colours, shape, x, y, full_area = warp(
+        warped = warp(
             rgb,
             alpha,
             _inverse(cutout.circle, placement, reduction),
             height=height,
             width=width,
             margin=_MARGIN,
+            valid=valid,
+            occupied=free,
         )
     except ArgumentError as error:
         raise ArgumentError(
             f"scale: {placement.scale:.3g} of cut-out {placement.cutout_id}: {error}"
         ) from error
-    free = occupied if placement.trim_to_free else None
-    keep, mask = cut(shape, x, y, height, width, valid=valid, occupied=free)
     return Patch(
         placement=placement,
         category_id=cutout.category_id,
-        rgb=colours,
-        shape=shape,
-        keep=keep,
-        mask=mask,
-        x=x,
-        y=y,
-        full_area=full_area,
+        rgb=warped.rgb,
+        shape=warped.mask,
+        keep=warped.keep,
+        mask=warped.shown,
+        x=warped.x,
+        y=warped.y,
+        full_area=warped.total,
+        area=warped.area,
+        box=warped.box,
+        covers_nothing=free is not None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -151,10 +152,12 @@ class Selector:
             )
         if self._choice is None:
             self._rows = np.argsort(categories, kind="stable").astype(np.int32)
-            self._starts = np.concatenate(([0], np.cumsum(counts)[:-1])).astype(np.int64)
-            self._counts = counts.astype(np.int64)
-            self._drawn = np.flatnonzero(weights)
-            self._cumulative = np.cumsum(weights[self._drawn] / weights.sum())
+            # Lists: a number of an array takes as long as all else in a draw.
+            self._starts: list[int] = [0, *np.cumsum(counts)[:-1].tolist()]
+            self._counts: list[int] = counts.tolist()
+            drawn = np.flatnonzero(weights)
+            self._drawn: list[int] = drawn.tolist()
+            self._cumulative: list[float] = np.cumsum(weights[drawn] / weights.sum()).tolist()
 
     def draw(self, rng: np.random.Generator, scene: Scene) -> int:
         """One bank row, for a paste on `scene`, which only a user's callable looks at.
@@ -164,7 +167,7 @@ class Selector:
         """
         if self._choice is not None:
             return self._checked(self._choice(scene, rng))
-        slot = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
+        slot = bisect_right(self._cumulative, rng.random())
         category = self._drawn[min(slot, len(self._drawn) - 1)]
         return int(self._rows[self._starts[category] + rng.integers(self._counts[category])])
 

@@ -129,12 +129,12 @@ def test_open_files_are_bounded_and_closed(tmp_path):
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
     files = FileSet(paths, limit=3)
     for number in np.random.default_rng(0).integers(0, 9, 200).tolist():
-        assert files.read(number, 1, 2) == bytes([number]) * 2
+        assert files.read(number, (1, 2), (3, 1)) == [bytes([number]) * 2, bytes([number])]
         assert len(files) <= 3
     assert len(files) == 3
     files.close()
     assert len(files) == 0
-    assert files.read(8, 0, 1) == b"\x08"
+    assert files.read(8, (0, 1)) == [b"\x08"]
     del files
     if before is not None:
         assert len(os.listdir("/proc/self/fd")) == before
@@ -144,11 +144,11 @@ def test_reads_past_the_end_say_so(tmp_path):
     (tmp_path / "a").write_bytes(b"1234")
     files = FileSet([tmp_path / "a", tmp_path / "b"])
     with pytest.raises(BankError, match=r"a: ends too early: 2 of 3 bytes at 2"):
-        files.read(0, 2, 3)
+        files.read(0, (0, 1), (2, 3))
     with pytest.raises(BankError, match=r"b: cannot be read"):
-        files.read(1, 0, 1)
+        files.read(1, (0, 1))
     with pytest.raises(BankError, match=r"a: cannot be read"):
-        files.read(0, 2**64, 1)
+        files.read(0, (2**64, 1))
 
 
 def test_reading_imports_no_pyarrow_and_no_torch(bank):

@@ -202,21 +202,33 @@ def test_update_is_the_same_as_starting_again(rng: np.random.Generator) -> None:
     for _ in range(20):
         x0, x1 = sorted(int(v) for v in rng.integers(0, 131, 2))
         y = int(rng.integers(90))
-        occupied[y : y + 20, x0:x1] = rng.integers(2)
-        circle.update_column_distances(occupied, distances, x0, x1)
+        occupied[y : y + 20, x0:x1] |= rng.random(occupied[y : y + 20, x0:x1].shape) < 0.4
+        circle.update_column_distances(occupied, distances, (x0, y, x1, y + 20))
         np.testing.assert_array_equal(distances, reference.column_distances(occupied))
         assert circle.search_circle(distances) == circle.max_inscribed_circle(occupied)
 
 
-def test_update_ignores_columns_outside_the_map(rng: np.random.Generator) -> None:
+def test_update_ignores_what_is_outside_the_map(rng: np.random.Generator) -> None:
     before = rng.random((12, 10)) < 0.2
+    after = before | (rng.random((12, 10)) < 0.2)
     distances = circle.column_distances(before)
-    circle.update_column_distances(~before, distances, 4, 4)
-    circle.update_column_distances(~before, distances, 12, 20)
-    circle.update_column_distances(~before, distances, -5, 0)
+    for empty in ((4, 0, 4, 12), (12, 0, 20, 12), (-5, 0, 0, 12), (0, 12, 10, 30), (0, -9, 10, 0)):
+        circle.update_column_distances(after, distances, empty)
     np.testing.assert_array_equal(distances, reference.column_distances(before))
-    circle.update_column_distances(~before, distances, -5, 99)
-    np.testing.assert_array_equal(distances, reference.column_distances(~before))
+    circle.update_column_distances(after, distances, (-5, -3, 99, 99))
+    np.testing.assert_array_equal(distances, reference.column_distances(after))
+
+
+def test_update_of_small_maps_whatever_the_box(rng: np.random.Generator) -> None:
+    for _ in range(500):
+        height, width = (int(v) for v in rng.integers(1, 9, 2))
+        occupied = rng.random((height, width)) < rng.choice([0.0, 0.1, 0.4])
+        distances = circle.column_distances(occupied)
+        x0, y0 = int(rng.integers(width)), int(rng.integers(height))
+        x1, y1 = int(rng.integers(x0, width)) + 1, int(rng.integers(y0, height)) + 1
+        occupied[y0:y1, x0:x1] |= rng.random((y1 - y0, x1 - x0)) < 0.5
+        circle.update_column_distances(occupied, distances, (x0, y0, x1, y1))
+        np.testing.assert_array_equal(distances, reference.column_distances(occupied))
 
 
 def test_search_takes_read_only_distances() -> None:
@@ -249,10 +261,10 @@ def test_wrong_distances_and_orders_are_named() -> None:
         with pytest.raises(ArgumentError, match="distances: must be"):
             circle.search_circle(bad)
     with pytest.raises(ArgumentError, match="distances: its shape"):
-        circle.update_column_distances(occupied[:5], distances, 0, 8)
+        circle.update_column_distances(occupied[:5], distances, (0, 0, 8, 6))
     distances.flags.writeable = False
     with pytest.raises(ArgumentError, match="distances: is read-only"):
-        circle.update_column_distances(occupied, distances, 0, 8)
+        circle.update_column_distances(occupied, distances, (0, 0, 8, 6))
     for bad_order in (-1, 8):
         with pytest.raises(ArgumentError, match="tie_order"):
             circle.max_inscribed_circle(occupied, tie_order=bad_order)

@@ -53,6 +53,7 @@ ENTRIES = entries()
 def test_entries_are_found() -> None:
     """Those that were listed by hand; and what is no entry is called by another kernel."""
     known = {
+        "_column_distances",
         "_update_columns",
         "_search",
         "feather",
@@ -62,7 +63,7 @@ def test_entries_are_found() -> None:
         "_count_uncovered",
         "_count_hidden",
         "_trim",
-        "_paint",
+        "paint_bytes",
     }
     assert known <= {entry.__name__ for entry in ENTRIES}
     called = {id(k) for kernel in KERNELS for k in kernels_named_in(kernel.py_func)}

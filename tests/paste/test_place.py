@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from conftest import ellipse_cutout
 
-from empaste_aug import Instance, Scene
+from empaste_aug import Cutout, Instance, Placement, Scene
 from empaste_aug.kernels.circle import max_inscribed_circle
 from empaste_aug.paste.place import FreeSpace, PlacementConfig, Placer, obstacle_map
+from empaste_aug.paste.render import make_patch
 
 
 def config(**changes) -> PlacementConfig:
@@ -101,10 +103,12 @@ def test_obstacles_are_masks_boxes_crowds_and_padding() -> None:
 
 
 def test_the_space_that_is_left_is_measured_anew_where_it_changed(rng) -> None:
+    rgb, alpha = ellipse_cutout(rng, 21, 21)
+    disk = Cutout(rgb, alpha, category_id=1, circle=(10.0, 10.0, 10.5))
     free = free_space(rng.random((50, 80)) < 0.002)
     for _ in range(12):
-        mask = rng.random((int(rng.integers(1, 20)), int(rng.integers(1, 20)))) < 0.7
-        x, y = (int(v) for v in rng.integers(-25, 90, size=2))
+        center = tuple(float(v) for v in rng.integers(-10, 90, size=2))
+        patch = make_patch(disk, Placement(0, center, 0.5), height=50, width=80)
         free.largest_circle(tie_order=0)
-        free.occupy(mask, x, y)
+        free.occupy(patch)
         assert free.largest_circle(tie_order=0) == max_inscribed_circle(free.occupied)
