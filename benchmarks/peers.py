@@ -58,8 +58,8 @@ class MemoryBank(MaskBank):
         super().__init__(path)
         self._cutouts = [MaskBank.read(self, row) for row in range(len(self))]
 
-    def read(self, row: int, *, scale: float = 1.0) -> Cutout:  # noqa: ARG002
-        """The cut-out at full size, whatever the scale."""
+    def read(self, row: int, *, scale: float = 1.0, reuse: bool = False) -> Cutout:  # noqa: ARG002
+        """The cut-out at full size, in memory of its own, whatever the scale."""
         return self._cutouts[row]
 
 

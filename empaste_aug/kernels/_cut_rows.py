@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from empaste_aug.kernels._jit import kernel
+from empaste_aug.kernels.visibility import widened
 
 
 @kernel
@@ -57,14 +58,7 @@ def cut(
             continue
         count += np.int64(row_count)
         y0, y1 = min(y0, i), i + 1
-        for j in range(left, x0):
-            if shown[i, j]:
-                x0 = j
-                break
-        for j in range(right - 1, x1 - 1, -1):
-            if shown[i, j]:
-                x1 = j + 1
-                break
+        x0, x1 = widened(shown[i], left, right, x0, x1)
     if count == 0:
         return count, (0, 0, 0, 0)
     return count, (x0 + x, y0 + y, x1 + x, y1 + y)

@@ -29,6 +29,20 @@ def clip_span(start: int, size: int, limit: int) -> tuple[int, int]:
 
 
 @kernel
+def widened(row: Any, left: int, right: int, x0: int, x1: int) -> tuple[int, int]:
+    """The span x0 to x1, half-open, widened by what is set in a row from `left` to `right`."""
+    for j in range(left, x0):
+        if row[j]:
+            x0 = j
+            break
+    for j in range(right - 1, x1 - 1, -1):
+        if row[j]:
+            x1 = j + 1
+            break
+    return x0, x1
+
+
+@kernel
 def _trim(mask: Any, x: int, y: int, cover: Any, value: int, visible: Any) -> Any:
     """Fill `visible`, zero at first; its count, x0, y0, x1, y1 in the mask's own coordinates."""
     upper, lower = clip_span(y, mask.shape[0], cover.shape[0])
@@ -49,14 +63,7 @@ def _trim(mask: Any, x: int, y: int, cover: Any, value: int, visible: Any) -> An
             continue
         count += np.int64(row_count)
         y0, y1 = min(y0, i), i + 1
-        for j in range(left, x0):
-            if visible[i, j]:
-                x0 = j
-                break
-        for j in range(right - 1, x1 - 1, -1):
-            if visible[i, j]:
-                x1 = j + 1
-                break
+        x0, x1 = widened(visible[i], left, right, x0, x1)
     return count, x0, y0, x1, y1
 
 
