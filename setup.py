@@ -113,6 +113,7 @@ setup(
     entry_points={
         "console_scripts": [
             "empaste-build-bank = empaste_aug.tools:run_build_bank",
+            "empaste-merge-bank = empaste_aug.tools:run_merge_bank",
             "empaste-evaluate-bank = empaste_aug.tools:run_evaluate_bank",
             "empaste-preview = empaste_aug.tools:run_preview",
             "empaste-train-classifier = empaste_aug.tools:run_train_classifier",

@@ -1,11 +1,14 @@
 """How good could masks be that are chosen from these proposals? The best segment per object.
 
 For each method and for all together: the share of (image, class) pairs, and of instances, for which
-some segment that passes the filters reaches IoU 0.5 and 0.7, over all and over those of at least
-3 % of their image; segments per image before and after the filters; seconds per image. Instance
-masks serve only to score.
+some segment that passes the filters reaches IoU 0.5 and 0.7, and the mean of the best IoU, over all
+and over those of at least 3 % of their image; segments per image before and after the filters;
+seconds per image. With `--max-overlap-across`, the same once near-duplicates among all methods are
+gone. Instance masks serve only to score.
 
     python benchmarks/proposals.py --root VOCdevkit/VOC2012 --methods hierarchy saliency
+    python benchmarks/proposals.py --root VOCdevkit/VOC2012 --methods hierarchy saliency \\
+        --max-overlap-across 0.85 0.95
 """
 
 from __future__ import annotations
@@ -26,7 +29,13 @@ from tqdm import tqdm
 
 from empaste_aug.imageio import read_image
 from empaste_aug.offline.datasets import KINDS, Dataset, load_dataset
-from empaste_aug.offline.proposals import METHODS, Combined, Segment, build_proposals
+from empaste_aug.offline.proposals import (
+    METHODS,
+    Combined,
+    Segment,
+    build_proposals,
+    suppress_duplicates,
+)
 from empaste_aug.offline.proposals.base import encode, filter_segments
 
 LARGE = 0.03
@@ -71,6 +80,7 @@ class Tally:
             best = np.asarray(self.best[what])
             result |= {what: best.size}
             result |= {f"{what} p{t}": float((best >= t / 100).mean()) for t in (50, 70)}
+            result |= {f"{what} mean": float(best.mean())}
         return result | {
             "segments": float(np.mean(self.proposed)),
             "filtered": float(np.mean(self.filtered)),
@@ -78,7 +88,9 @@ class Tally:
         }
 
 
-def measure(dataset: Dataset, combined: Combined, limit: int) -> dict[str, dict[str, float]]:
+def measure(
+    dataset: Dataset, combined: Combined, limit: int, max_overlaps: Sequence[float] = ()
+) -> dict[str, dict[str, float]]:
     tallies: dict[str, Tally] = defaultdict(Tally)
     images = dataset.images
     if 0 < limit < len(images):
@@ -100,6 +112,13 @@ def measure(dataset: Dataset, combined: Combined, limit: int) -> dict[str, dict[
             total += seconds
         if len(combined.methods) > 1:
             tallies[combined.name].add(together, rles, categories, shares, total)
+        for limit_across in max_overlaps:
+            start = time.perf_counter()
+            kept = sorted(suppress_duplicates(together, max_overlap=limit_across))
+            seconds = total + time.perf_counter() - start
+            tallies[f"{combined.name}, max_overlap_across={limit_across:g}"].add(
+                [together[index] for index in kept], rles, categories, shares, seconds
+            )
     return {name: tally.report() for name, tally in tallies.items()}
 
 
@@ -115,6 +134,14 @@ def main() -> None:
         default=[],
         metavar="NAME=JSON",
         help="an option of the methods, such as edges='\"lab\"' or max_pairs=0",
+    )
+    parser.add_argument(
+        "--max-overlap-across",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="IOU",
+        help="measure also without near-duplicates across methods, at each of these",
     )
     parser.add_argument("--limit", type=int, default=0, help="this many images, evenly spread")
     parser.add_argument("--threads", type=int, default=2)
@@ -132,7 +159,7 @@ def main() -> None:
     }
     combined = build_proposals(arguments.methods, **options)
     dataset = load_dataset(arguments.dataset, arguments.root, split=arguments.split, check="header")
-    figures = measure(dataset, combined, arguments.limit)
+    figures = measure(dataset, combined, arguments.limit, arguments.max_overlap_across)
     for name, row in figures.items():
         print(name)
         print("  " + ", ".join(f"{key} {value:.3g}" for key, value in row.items()))

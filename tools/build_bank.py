@@ -10,6 +10,7 @@ from empaste_aug.offline.build import build_bank
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets import Dataset
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.execute import Shard
 from empaste_aug.offline.from_masks import bank_from_masks
 from empaste_aug.offline.stages.arguments import (
     add_build_arguments,
@@ -17,6 +18,7 @@ from empaste_aug.offline.stages.arguments import (
     build_options_from_arguments,
     changed_options,
     mask_options_from_arguments,
+    set_mode_defaults,
 )
 from empaste_aug.types import ArgumentError
 
@@ -53,6 +55,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="short for --supervision masks",
     )
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="one part of n, i from 0, for job arrays: the stages before fem on its photos; with "
+        "--masks, a bank of its photos' objects",
+    )
     add_build_arguments(parser)
     add_mask_arguments(parser)
     return parser
@@ -60,7 +69,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Build the bank; 0, 2 with one line on stderr for an error, 130 after Ctrl-C."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    set_mode_defaults(parser, argv)
+    args = parser.parse_args(argv)
     masks = args.supervision == "masks"
     run = _from_masks if masks else _from_labels
     return run_tool(
@@ -78,10 +89,20 @@ def _from_labels(args: argparse.Namespace) -> int:
     return 0
 
 
+def _shard(text: str) -> Shard:
+    try:
+        return Shard.parse(text)
+    except ArgumentError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _from_masks(args: argparse.Namespace) -> int:
     _refuse(changed_options(args, add_build_arguments), "masks")
     options = mask_options_from_arguments(args)
-    summary = bank_from_masks(_dataset(args), args.output, overwrite=args.overwrite, **options)
+    dataset = _dataset(args)
+    if args.shard is not None:
+        dataset = replace(dataset, images=args.shard.take(dataset.images))
+    summary = bank_from_masks(dataset, args.output, overwrite=args.overwrite, **options)
     for name, count in summary["per_class"].items():
         print(f"{name:<20}{count:>9,}")
     skipped = ", ".join(f"{count} {reason}" for reason, count in summary["skipped"].items())

@@ -1,4 +1,4 @@
-"""Score a bank's masks against a data set's instances, as a table and as JSON."""
+"""Score a bank's masks against a data set's instances, as tables, as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
+
+from empaste_aug.bank import MaskBank
 from empaste_aug.bank.files import atomic_file
 from empaste_aug.offline.command import run_tool
+from empaste_aug.offline.contact_sheet import bank_sheet
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
 from empaste_aug.offline.evaluate import evaluate_bank
+from empaste_aug.offline.evaluation_text import format_report
+from empaste_aug.offline.ranking import RANKINGS, check_ranking
+from empaste_aug.offline.scoring import score_bank
+from empaste_aug.types import ArgumentError
+
+PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,65 +29,81 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate_bank",
         description="Score a bank's masks against the instance masks of the data set it was "
-        "built from: mean IoU, p50, p70 and yield, per class and overall, with 95 % intervals.",
+        "built from: mean IoU, p50, p70 and yield, per class and overall; how masks fail; and the "
+        "yield curve: the same figures of the best masks at 10 to 100 %% of the image-class pairs. "
+        "All with 95 %% intervals by bootstrap over photos.",
     )
     parser.add_argument("--bank", required=True, help="the bank's folder")
     add_dataset_arguments(parser)
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     parser.add_argument(
-        "--bootstrap", type=int, default=1000, help="draws for the intervals (%(default)s)"
+        "--rank-by",
+        choices=RANKINGS,
+        help="what best means in the yield curve, the comparison and the sheet (the first of "
+        "these that the bank knows)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (%(default)s)")
+    parser.add_argument(
+        "--compare",
+        metavar="OTHER_BANK",
+        help="another bank of the same photos: differences at equal yields, paired by photo",
+    )
+    parser.add_argument(
+        "--sheet",
+        metavar="FILE",
+        help="draw random, best and worst masks, with the annotated instances (.png, .jpg)",
+    )
+    parser.add_argument("--sheet-count", type=int, default=8, help="how many of each (%(default)s)")
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=1000,
+        help="draws for the intervals, 0 for none (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the draws, the order of masks of equal rank, and the sheet (%(default)s)",
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Score the bank; 0, 2 with one line on stderr for an error, 130 after Ctrl-C."""
     args = build_parser().parse_args(argv)
-    return run_tool(lambda: _run(args))
+    return run_tool(lambda: _run(args), wording={"ranking:": "--rank-by:"})
 
 
 def _run(args: argparse.Namespace) -> int:
+    sheet = Path(args.sheet) if args.sheet else None
+    if sheet is not None and sheet.suffix.lower() not in PICTURES:
+        raise ArgumentError(f"--sheet: {sheet} does not end in {' or '.join(PICTURES)}")
+    if args.sheet_count < 1:
+        raise ArgumentError(f"--sheet-count: must be at least 1, not {args.sheet_count}")
+    if args.bootstrap < 0:
+        raise ArgumentError(f"--bootstrap: must not be negative, is {args.bootstrap}")
+    bank = MaskBank(args.bank)
+    check_ranking(bank, args.rank_by)
+    other = MaskBank(args.compare) if args.compare else None
     dataset = dataset_from_arguments(args)
-    report = evaluate_bank(args.bank, dataset, bootstrap=args.bootstrap, seed=args.seed)
+    scores = score_bank(bank, dataset)
+    report = evaluate_bank(
+        scores,
+        dataset,
+        ranking=args.rank_by,
+        other=other,
+        bootstrap=args.bootstrap,
+        seed=args.seed,
+    )
     print(format_report(report))
     if args.json:
         write_json(Path(args.json), report)
         print(f"written to {args.json}")
+    if sheet is not None:
+        picture = bank_sheet(scores, ranking=args.rank_by, count=args.sheet_count, seed=args.seed)
+        write_picture(sheet, picture)
+        print(f"drawn to {sheet}")
     return 0
-
-
-def format_report(report: dict[str, Any]) -> str:
-    """The figures as a table: one line per class with pairs or masks, then the overall ones."""
-    header = ("mean IoU", "p50", "p70", "masks", "pairs", "objects", "yield", "of obj.")
-    rows = [
-        (name, _cells(entry))
-        for name, entry in report["per_class"].items()
-        if entry["masks"] or entry["pairs"] or entry["objects"]
-    ]
-    rows.append(("mean of classes", _cells(report["macro"])))
-    rows.append(("overall", _cells(report["overall"])))
-    width = max(len(name) for name, _ in rows)
-    lines = [" " * width + "".join(f"{title:>10}" for title in header)]
-    for name, cells in rows:
-        if name == "mean of classes":
-            lines.append("-" * len(lines[0]))
-        lines.append(f"{name:<{width}}" + "".join(f"{cell:>10}" for cell in cells))
-    intervals = report["overall"]["intervals"]
-    if intervals:
-        shown = (f"{name} {_interval(value)}" for name, value in intervals.items())
-        lines.append("95 % intervals, overall: " + ", ".join(shown))
-    lines.append(
-        f"{report['classes_covered']} of {report['classes']} classes and "
-        f"{report['images_with_masks']} of {report['images']} photos with annotations have a mask; "
-        f"{report['images_without_annotations']} photos have no annotations"
-    )
-    lines.append(
-        f"of {report['bank_masks']} masks {report['masks_on_crowd']} on crowd regions and "
-        f"{report['masks_not_evaluated']} on extra photos or photos without annotations are not "
-        "scored"
-    )
-    return "\n".join(lines)
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:
@@ -87,18 +113,14 @@ def write_json(path: Path, report: dict[str, Any]) -> None:
         handle.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _cells(entry: dict[str, Any]) -> list[str]:
-    shares = [_share(entry[name]) for name in ("mean_iou", "p50", "p70")]
-    counts = [str(entry.get(name, "")) for name in ("masks", "pairs", "objects")]
-    return [*shares, *counts, _share(entry["yield"]), _share(entry["yield_objects"])]
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _interval(value: list[float] | None) -> str:
-    return "-" if value is None else f"[{value[0]:.3f}, {value[1]:.3f}]"
+def write_picture(path: Path, picture: Any) -> None:
+    """Write an RGB picture, all at once."""
+    done, encoded = cv2.imencode(path.suffix.lower(), picture[..., ::-1])
+    if not done:
+        raise ArgumentError(f"--sheet: {path} could not be encoded")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, shared=True) as handle:
+        handle.write(encoded.tobytes())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from empaste_aug.bank.schema import TEMPORARY
 from empaste_aug.types import BankError
@@ -49,7 +50,7 @@ def atomic_file(path: Path, *, shared: bool = False) -> Iterator[BinaryIO]:
             processes or threads may write `path`: each has a name of its own for what is
             unfinished, and nothing waits for the disk.
     """
-    own = f".{os.getpid()}-{threading.get_ident()}" if shared else ""
+    own = f".{uuid4().hex}" if shared else ""  # two hosts may have the same process ids
     temporary = path.with_name(path.name + own + TEMPORARY)
     try:
         with temporary.open("wb") as handle:

@@ -14,8 +14,11 @@ from empaste_aug.offline.stages.summary import BuildReport
 from empaste_aug.offline.stages.wiring import StageSet
 from empaste_aug.types import ArgumentError
 
-STAGES = ("classifier", "cams", "proposals", "features", "fem", "bank")
+STAGES = ("classifier", "cams", "proposals", "saliency", "features", "fem", "bank")
 """In the order in which they run."""
+
+SHARDED = ("cams", "proposals", "saliency", "features")
+"""Those that a shard of the photos can run alone."""
 
 
 class Build(StageSet):
@@ -23,6 +26,9 @@ class Build(StageSet):
 
     def run(self, stages: Sequence[str] | None = None, *, redo: bool = False) -> BuildReport:
         """Run all stages, or the named ones, in their order.
+
+        With a shard, only the stages that need nothing but their own photo, `SHARDED`, run, on
+        that part of the photos; the same build without a shard goes on from there.
 
         Args:
             stages: names out of `STAGES`; what earlier stages left must be there.
@@ -32,11 +38,17 @@ class Build(StageSet):
             ArgumentError: an unknown stage, or one whose input is missing.
             BankError: `output` holds a finished bank made otherwise, and `overwrite` is off.
         """
-        wanted = STAGES if stages is None else tuple(stages)
+        usual = STAGES if self.shard is None else SHARDED
+        wanted = usual if stages is None else tuple(stages)
         unknown = [name for name in wanted if name not in STAGES]
         if unknown or not wanted:
             raise ArgumentError(
                 f"stages: {', '.join(unknown) or 'none'} given; there are {', '.join(STAGES)}"
+            )
+        whole = [name for name in wanted if name not in SHARDED]
+        if self.shard is not None and whole:
+            raise ArgumentError(
+                f"shard: stages {', '.join(whole)} need all photos; run them without a shard"
             )
         if "bank" in wanted:
             self.bank_stage.check()
@@ -52,24 +64,34 @@ class Build(StageSet):
             "classifier": lambda: self.classifier_stage.run(**options),
             "cams": lambda: self.cam_stage.run(self.photos, **options),
             "proposals": lambda: self.proposal_stage.run(self.photos, **options),
+            "saliency": lambda: self._run_saliency(options),
             "features": lambda: self.feature_stage.run(self.photos, **options),
             "fem": lambda: self.foreground_stage.run(self.photos, **options),
             "bank": lambda: self.bank_stage.run(
                 written, self.foreground_stage, self.photos, **options
             ),
         }
-        for name in STAGES:
-            if name in wanted:
-                start = time.perf_counter()
-                report.stages[name] = runners[name]()
-                report.seconds[name] = time.perf_counter() - start
+        try:
+            for name in STAGES:
+                if name in wanted and not (name == "saliency" and self.saliency_stage is None):
+                    start = time.perf_counter()
+                    report.stages[name] = runners[name]()
+                    report.seconds[name] = time.perf_counter() - start
+        finally:
+            if self.executor is not None:
+                self.executor.close()
         if "bank" in wanted:
             self._complete(report, written)
         return report
 
+    def _run_saliency(self, options: dict[str, bool]) -> Progress:
+        assert self.saliency_stage is not None
+        self.activation_stage.run(self.photos, **options)
+        return self.saliency_stage.run(self.photos, **options)
+
     def _complete(self, report: BuildReport, written: Sequence[Photo]) -> None:
-        proposals, features = self.proposal_stage.cache, self.feature_stage.cache
-        report.proposals = sum(proposals.length(photo.name, "lengths") for photo in written)
+        features = self.feature_stage.cache
+        report.proposals = sum(self.pool.count(photo) for photo in written)
         report.eligible = sum(features.length(photo.name, "segment") for photo in written)
         report.classes = self.bank_stage.classes
         report.kept = sum(row.kept for row in report.classes)

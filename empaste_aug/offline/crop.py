@@ -11,6 +11,28 @@ MARGIN = 4
 """Pixels of photo that a crop keeps round its mask, for soft edges."""
 
 
+def margin_box(mask: NDArray[np.bool_], margin: int) -> tuple[int, int, int, int]:
+    """A mask's tight box with a margin, clipped at the mask's array: (x0, y0, x1, y1), half-open.
+
+    Args:
+        mask: (H, W) bool, not empty.
+        margin: in pixels, on every side.
+
+    Raises:
+        ArgumentError: the mask is empty.
+    """
+    box = tight_box(mask)
+    if box is None:
+        raise ArgumentError("mask: holds no pixel, so there is nothing to cut out")
+    height, width = mask.shape
+    return (
+        max(int(box[0]) - margin, 0),
+        max(int(box[1]) - margin, 0),
+        min(int(box[2]) + margin, width),
+        min(int(box[3]) + margin, height),
+    )
+
+
 def crop_with_margin(
     image: NDArray[np.uint8], mask: NDArray[np.bool_], margin: int = MARGIN
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[int, int, int, int]]:
@@ -27,11 +49,6 @@ def crop_with_margin(
     Raises:
         ArgumentError: the mask is empty.
     """
-    box = tight_box(mask)
-    if box is None:
-        raise ArgumentError("mask: holds no pixel, so there is nothing to cut out")
-    height, width = mask.shape
-    x0, y0 = max(int(box[0]) - margin, 0), max(int(box[1]) - margin, 0)
-    x1, y1 = min(int(box[2]) + margin, width), min(int(box[3]) + margin, height)
+    x0, y0, x1, y1 = box = margin_box(mask, margin)
     alpha = mask[y0:y1, x0:x1].astype(np.uint8) * np.uint8(255)
-    return np.ascontiguousarray(image[y0:y1, x0:x1]), alpha, (x0, y0, x1, y1)
+    return np.ascontiguousarray(image[y0:y1, x0:x1]), alpha, box

@@ -1,8 +1,9 @@
 """F-EM, the paper's Algorithm 1: which segment of each photo is the object of a class.
 
 It works on one class at a time and on numbers only: for every eligible segment of every photo of
-the class its feature vector, its distance to the photo's anchor and the classifier's probability.
-A segment's features do not change between iterations, so they are computed once, before.
+the class its feature vector, and either its distance to the photo's anchor and the classifier's
+probability (the paper), or a prior, in which further cues speak. A segment's features do not change
+between iterations, so they are computed once, before.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class FEMConfig:
         pca: reduce the class's features to this many dimensions first (at most as many as it has
             segments and dimensions); None leaves them, as in the paper.
         l2_normalise: scale each feature vector to length 1 first; not in the paper.
+        em_weight: with a prior, the weight in the E-step of the (negative) distance, brought to
+            mean 0 and variance 1 over a photo's segments; the prior has weight 1.
         min_images: with fewer photos that have a segment there is no distribution to estimate, and
             step 1 stands: distances are then NaN and every photo counts as an inlier.
     """
@@ -48,6 +51,7 @@ class FEMConfig:
     shrinkage: float = 0.1
     pca: int | None = None
     l2_normalise: bool = False
+    em_weight: float = 7.5
     min_images: int = 3
 
     def __post_init__(self) -> None:
@@ -60,6 +64,7 @@ class FEMConfig:
             "covariance": (self.covariance in COVARIANCES, f"one of {', '.join(COVARIANCES)}"),
             "shrinkage": (0 < self.shrinkage <= 1, "in (0, 1]"),
             "pca": (self.pca is None or self.pca >= 1, "at least 1, or None"),
+            "em_weight": (0 <= self.em_weight < math.inf, "not negative"),
             "min_images": (self.min_images >= 2, "at least 2"),
         }
         for name, (good, wanted) in checks.items():
@@ -109,6 +114,7 @@ def f_em(
     anchor_distance: ArrayLike,
     probability: ArrayLike,
     *,
+    prior: ArrayLike | None = None,
     config: FEMConfig | None = None,
 ) -> FEMResult:
     """Choose one segment per photo of a class (paper, 3.1 and Algorithm 1).
@@ -118,12 +124,18 @@ def f_em(
     that is nearest. E-step: in every photo, of all its segments, the one nearest to that
     distribution. Equal values go to the earlier row.
 
+    With a prior, step 1 takes the segment with the highest one, and the E-step that with the
+    highest sum of prior and weighted nearness: the distribution alone drifts to what is common to
+    all photos.
+
     Args:
         features: (M, D) phi of every eligible segment of every photo of the class.
         image: (M,) int, the number of the photo that each segment lies in, in any order.
         anchor_distance: (M,) mean distance of the segment's pixels to the photo's anchor; may be
             inf.
         probability: (M,) the classifier's probability of the class for the segment.
+        prior: (M,) what else speaks for the segment, comparable within a photo; None: the paper's
+            method.
         config: the constants; `FEMConfig()` by default.
 
     Returns:
@@ -131,17 +143,21 @@ def f_em(
 
     Raises:
         ArgumentError: shapes disagree, `image` does not hold integers, an anchor distance is NaN,
-            or a feature or a probability is not finite.
+            or a feature, a probability or a prior is not finite.
     """
     config = config or FEMConfig()
     owner = np.asarray(image)
     nearness = np.asarray(anchor_distance, dtype=np.float64)
     chance = np.asarray(probability, dtype=np.float64)
     features = np.asarray(features)
-    _check(features, owner, nearness, chance)
+    given = None if prior is None else np.asarray(prior, dtype=np.float64)
+    _check(features, owner, nearness, chance, given)
     owner = owner.astype(np.int64)
     images = np.unique(owner)
-    initial = _step_one(owner, nearness, chance, config.top_n)
+    if given is None:
+        initial = _step_one(owner, nearness, chance, config.top_n)
+    else:
+        initial = _first_per_image(owner, -given)
     selected = initial
     if len(images) < config.min_images or config.iterations == 0:
         nothing = np.full(len(images), np.nan)
@@ -155,7 +171,10 @@ def f_em(
         inside = _nearest_share(rough.distances(features[selected]), config.inliers)
         model = _model(features[selected[inside]], config)
         distance = model.distances(features)
-        previous, selected = selected, _first_per_image(owner, distance)
+        cost = distance
+        if given is not None:
+            cost = config.em_weight * _standardised(owner, distance) - given
+        previous, selected = selected, _first_per_image(owner, cost)
         changed = int(np.count_nonzero(previous != selected))
         history.append(Iteration(changed, int(inside.sum()), float(distance[selected].mean())))
         if not changed:
@@ -170,6 +189,7 @@ def _check(
     owner: NDArray[Any],
     nearness: NDArray[np.float64],
     chance: NDArray[np.float64],
+    prior: NDArray[np.float64] | None,
 ) -> None:
     if features.ndim != 2:
         raise ArgumentError(f"features: must be (M, D), not of shape {features.shape}")
@@ -177,6 +197,7 @@ def _check(
         ("image", owner),
         ("anchor_distance", nearness),
         ("probability", chance),
+        *([] if prior is None else [("prior", prior)]),
     ):
         if values.shape != (len(features),):
             raise ArgumentError(
@@ -190,6 +211,8 @@ def _check(
         raise ArgumentError("features: holds values that are not finite")
     if not np.isfinite(chance).all():
         raise ArgumentError("probability: holds values that are not finite")
+    if prior is not None and not np.isfinite(prior).all():
+        raise ArgumentError("prior: holds values that are not finite")
 
 
 def _step_one(
@@ -208,6 +231,16 @@ def _first_per_image(owner: NDArray[np.int64], value: NDArray[np.float64]) -> ND
     order = np.lexsort((value, owner))
     _, starts = np.unique(owner[order], return_index=True)
     return order[starts].astype(np.int64)
+
+
+def _standardised(owner: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values with mean 0 and variance 1 within each photo; 0 where a photo's are all the same."""
+    _, group, count = np.unique(owner, return_inverse=True, return_counts=True)
+    mean = (np.bincount(group, values) / count)[group]
+    centred = values - mean
+    spread = np.sqrt(np.bincount(group, centred**2) / count)[group]
+    says = spread > 1e-9 * np.abs(mean)  # less is rounding
+    return np.divide(centred, spread, out=np.zeros_like(centred), where=says)
 
 
 def _nearest_share(distance: NDArray[np.float64], share: float) -> NDArray[np.bool_]:

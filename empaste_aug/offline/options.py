@@ -8,7 +8,10 @@ from dataclasses import dataclass, fields
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from empaste_aug.offline.alpha import METHODS as ALPHA_METHODS
+from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.classify import Recipe
+from empaste_aug.offline.cues import CUES, CueWeights
 from empaste_aug.offline.fem import FEMConfig
 from empaste_aug.offline.foreground import COVARIANCES, DISTANCES
 from empaste_aug.offline.segments import SegmentConfig
@@ -58,6 +61,7 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         "min_area": Option("least area of a segment, as a share of the photo"),
         "max_span": Option("drop segments that span this share of the photo's width or height"),
         "erosion": Option("radius: below 1 a share of the square root of the area, else pixels"),
+        "max_overlap": Option("of segments with at least this IoU only one stays"),
     },
     FEMConfig: {
         "top_n": Option("step 1: choose among this many segments nearest to the anchor"),
@@ -68,11 +72,30 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         "shrinkage": Option("weight of the identity, for --covariance shrunk"),
         "pca": Option("reduce the features to this many dimensions first (default: leave them)"),
         "l2_normalise": Option("scale each feature vector to length 1 first"),
+        "em_weight": Option("weight of the distance beside the prior"),
         "min_images": Option("a class with fewer photos keeps step 1"),
+    },
+    AlphaConfig: {
+        "method": Option("how the rim's alpha is found", name="alpha", choices=ALPHA_METHODS),
+        "min_component": Option("drop parts of a mask below this share of its largest part"),
+        "max_hole": Option("fill holes up to this share of a mask's area"),
+        "band": Option(
+            "where alpha may change, on either side: share of the square root of the area",
+            name="alpha_band",
+        ),
+        "max_band": Option("and at most so many pixels", name="alpha_max_band"),
+        "smoothness": Option("variance of colour that counts as flat", name="alpha_smoothness"),
+        "pull": Option("weight of the given mask in the matting", name="alpha_pull"),
+        "decontaminate": Option("take the old background's colours out of the rim"),
+    },
+    CueWeights: {
+        name: Option("weight of this cue in the prior", name=f"cue_{name}") for name in CUES
     },
     Cut: {
         "min_score": Option("least probability of a mask's class; the paper: 0.1"),
-        "keep": Option("best share of each class"),
+        "min_quality": Option("least quality of a mask"),
+        "keep": Option("keep the best masks: so many, as a share of the image-class pairs"),
+        "keep_per_class": Option("that share within every class, so that none is emptied"),
         "keep_by": Option("what best means", choices=RANKINGS),
     },
 }

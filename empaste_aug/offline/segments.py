@@ -27,15 +27,18 @@ class SegmentConfig:
     Attributes:
         min_area: the least area of a segment, as a share of the image (the paper's 1 %).
         max_span: a segment whose box spans this share of the image's width or height is dropped
-            ("almost the same size" in the paper).
+            ("almost the same size" in the paper, .95 in its mode); above 1 none is.
         erosion: how much of the mask's rim is taken off before the segment is cut out: below 1, a
             radius as a share of the square root of the mask's area; from 1 on, a radius in pixels.
             The paper does not give it.
+        max_overlap: of segments whose IoU reaches this only that with the strongest contour stays;
+            None keeps them all, as the paper does.
     """
 
     min_area: float = 0.01
-    max_span: float = 0.95
+    max_span: float = 2.0
     erosion: float = 0.02
+    max_overlap: float | None = 0.95
 
     def __post_init__(self) -> None:
         """Raise ArgumentError for a constant out of its range."""
@@ -45,6 +48,8 @@ class SegmentConfig:
             raise ArgumentError(f"max_span: must be positive, not {self.max_span}")
         if self.erosion < 0:
             raise ArgumentError(f"erosion: must not be negative, not {self.erosion}")
+        if self.max_overlap is not None and not 0 < self.max_overlap <= 1:
+            raise ArgumentError(f"max_overlap: must be in (0, 1], not {self.max_overlap}")
 
 
 def distances_to_anchors(

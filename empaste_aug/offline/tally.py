@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from empaste_aug.offline.bootstrap import PhotoDraws, interval, number
 
 FIGURES = ("mean_iou", "p50", "p70", "yield", "yield_objects")
 """The figures that are shares, in the order of a report."""
@@ -22,7 +25,6 @@ _RATIOS = {
     "yield": ("pairs_with_mask", "pairs"),
     "yield_objects": ("masks", "objects"),
 }
-_INTERVAL = (2.5, 97.5)
 _DRAWS_AT_ONCE = 50
 
 
@@ -41,8 +43,8 @@ class Tally:
         """Count a photo's labels as pairs, and its objects by category."""
         for category in labels:
             self._cell(photo, category)[_SUMS.index("pairs")] += 1
-        for category, number in objects.items():
-            self._cell(photo, category)[_SUMS.index("objects")] += number
+        for category, count in objects.items():
+            self._cell(photo, category)[_SUMS.index("objects")] += count
 
     def add_masks(
         self, photo: int, category: int, ious: Sequence[float], *, labelled: bool
@@ -65,8 +67,8 @@ class Tally:
             total[category] += cell
         return total
 
-    def resampled(self, draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """(draws, classes, 7): the sums over as many photos, drawn with replacement."""
+    def resampled(self, draws: PhotoDraws) -> NDArray[np.float64]:
+        """(draws, classes, 7): the sums over the photos of each draw."""
         from scipy.sparse import csr_array
 
         width = self.classes * len(_SUMS)
@@ -77,44 +79,46 @@ class Tally:
         values = np.array(list(self._cells.values())).ravel()
         matrix = csr_array((values, (photos, columns)), shape=(self.photos, width))
         parts = []
-        for start in range(0, draws, _DRAWS_AT_ONCE):
-            number = min(_DRAWS_AT_ONCE, draws - start)
-            drawn = rng.integers(self.photos, size=(number, self.photos))
-            times = np.stack([np.bincount(row, minlength=self.photos) for row in drawn])
-            parts.append((matrix.T @ times.T.astype(np.float64)).T)
-        return np.concatenate(parts).reshape(draws, self.classes, len(_SUMS))
+        for times in _batches(draws, _DRAWS_AT_ONCE):
+            parts.append((matrix.T @ np.stack(times, axis=1).astype(np.float64)).T)
+        return np.concatenate(parts).reshape(len(draws), self.classes, len(_SUMS))
 
     def _cell(self, photo: int, category: int) -> NDArray[np.float64]:
         return self._cells.setdefault((photo, category), np.zeros(len(_SUMS)))
 
 
-def summarise(
-    tally: Tally, class_names: Sequence[str], *, bootstrap: int, rng: np.random.Generator
-) -> dict[str, Any]:
+def _batches(
+    draws: Iterable[NDArray[np.int64]], size: int
+) -> Iterator[tuple[NDArray[np.int64], ...]]:
+    left = iter(draws)
+    while batch := tuple(islice(left, size)):
+        yield batch
+
+
+def summarise(tally: Tally, class_names: Sequence[str], draws: PhotoDraws) -> dict[str, Any]:
     """The figures of a tally: `classes`, `classes_covered`, `overall`, `macro`, `per_class`.
 
     Args:
         tally: the sums.
         class_names: of its categories.
-        bootstrap: draws for the 95 % percentile intervals; 0 leaves `intervals` empty.
-        rng: draws the photos.
+        draws: for the 95 % percentile intervals; without any `intervals` are empty.
     """
     sums = tally.sums()
-    draws = tally.resampled(bootstrap, rng) if bootstrap and tally.photos else None
+    drawn = tally.resampled(draws) if len(draws) else None
     per_class = {
-        name: _entry(sums[k], None if draws is None else draws[:, k])
+        name: _entry(sums[k], None if drawn is None else drawn[:, k])
         for k, name in enumerate(class_names)
     }
-    overall_draws = None if draws is None else draws.sum(axis=1)
+    overall_drawn = None if drawn is None else drawn.sum(axis=1)
     present = (sums[:, _SUMS.index("pairs")] > 0) | (sums[:, _SUMS.index("objects")] > 0)
-    macro = {name: _number(value) for name, value in _macro(sums).items()}
+    macro = {name: number(value) for name, value in _macro(sums).items()}
     return {
         "classes": int(present.sum()),
         "classes_covered": int(np.count_nonzero(sums[:, _SUMS.index("masks")])),
-        "overall": _entry(sums.sum(axis=0), overall_draws),
+        "overall": _entry(sums.sum(axis=0), overall_drawn),
         "macro": {
             **macro,
-            "intervals": {} if draws is None else _intervals(_macro(draws)),
+            "intervals": {} if drawn is None else _intervals(_macro(drawn)),
         },
         "per_class": per_class,
     }
@@ -135,27 +139,18 @@ def _macro(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     found = {}
     for name, values in _ratios(sums).items():
         defined = np.isfinite(values)
-        number = defined.sum(axis=-1)
+        count = defined.sum(axis=-1)
         total = np.where(defined, values, 0).sum(axis=-1)
-        found[name] = np.where(number == 0, np.nan, total / np.maximum(number, 1))
+        found[name] = np.where(count == 0, np.nan, total / np.maximum(count, 1))
     return found
 
 
 def _entry(sums: NDArray[np.float64], draws: NDArray[np.float64] | None) -> dict[str, Any]:
-    figures = {name: _number(value) for name, value in _ratios(sums).items()}
+    figures = {name: number(value) for name, value in _ratios(sums).items()}
     counts = {name: int(sums[_SUMS.index(name)]) for name in COUNTS}
     intervals = {} if draws is None else _intervals(_ratios(draws))
     return {**figures, **counts, "intervals": intervals}
 
 
 def _intervals(draws: Mapping[str, NDArray[np.float64]]) -> dict[str, list[float] | None]:
-    """The percentile interval of each figure over the draws where it is defined."""
-    found: dict[str, list[float] | None] = {}
-    for name, values in draws.items():
-        defined = values[np.isfinite(values)]
-        found[name] = np.percentile(defined, _INTERVAL).tolist() if defined.size else None
-    return found
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return {name: interval(values) for name, values in draws.items()}

@@ -20,8 +20,10 @@ pytest.importorskip("timm")
 from PIL import Image
 
 from empaste_aug import ArgumentError, BankError, MaskBank
+from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.build import STAGES, Build, build_bank
 from empaste_aug.offline.classify import Classifier, Recipe, train_classifier
+from empaste_aug.offline.cues import CueWeights
 from empaste_aug.offline.datasets import Dataset, load_folder
 from empaste_aug.offline.fem import FEMConfig
 from empaste_aug.offline.proposals.base import Segment
@@ -30,7 +32,7 @@ from empaste_aug.offline.stages import classifier as classifier_stage
 from empaste_aug.offline.stages import proposals as proposal_stage
 from empaste_aug.offline.stages.cache import StageCache
 from empaste_aug.offline.stages.features import FeatureStage
-from empaste_aug.offline.stages.selection import Cut, qualities, select
+from empaste_aug.offline.stages.selection import Cut
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"  # pycocotools with numpy 2
@@ -58,6 +60,9 @@ def make_photos(folder: Path, number: int, *, first: int = 0, seed: int = 0) -> 
     Image.fromarray(empty).save(folder / "images" / f"void{first}.png")
     labels[f"void{first}.png"] = []
     (folder / "labels.json").write_text(json.dumps(labels))
+
+
+PAPER_STAGES = tuple(name for name in STAGES if name != "saliency")
 
 
 class ColourSegments:
@@ -124,6 +129,8 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def options(classifier: Path) -> dict[str, Any]:
     return {
+        "mode": "paper",
+        "alpha": AlphaConfig(method="none", decontaminate=False),
         "classifier": classifier,
         "proposals": ["colour"],
         "workers": 1,
@@ -147,7 +154,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def test_photos_to_bank(dataset: Dataset, tmp_path: Path, options: dict[str, Any]) -> None:
     report = build_bank(dataset, tmp_path / "bank", **options)
-    assert tuple(report.stages) == STAGES
+    assert tuple(report.stages) == PAPER_STAGES
     assert (report.images, report.pairs, report.kept) == (10, 12, 12)
     assert report.proposals == 9 * 3 + 12
     assert report.eligible == report.proposals - 9  # the specks
@@ -205,7 +212,7 @@ def test_a_second_run_computes_nothing(
     calls = ColourSegments.calls
     report = build_bank(dataset, output, **options)
     assert {name: entry.computed for name, entry in report.stages.items()} == dict.fromkeys(
-        STAGES, 0
+        PAPER_STAGES, 0
     )
     assert ColourSegments.calls == calls
     assert snapshot(output) == before
@@ -332,8 +339,8 @@ def test_a_new_version_of_a_stage_recomputes_what_depends_on_it(
     output = tmp_path / "bank"
     build_bank(dataset, output, **options)
     versions = MaskBank(output).manifest["config"]["versions"]
-    stages = {*STAGES, "distances"}
-    assert versions == dict.fromkeys(stages, 1)
+    stages = {*STAGES, "distances", "activations", "salient", "head", "cues"}
+    assert versions == dict.fromkeys(stages, 1) | {"fem": 2, "bank": 2}
     monkeypatch.setattr(FeatureStage, "version", 2)
     with pytest.raises(BankError, match="overwrite"):
         build_bank(dataset, output, **options)
@@ -518,41 +525,13 @@ def test_pairs_without_a_segment_are_counted(
     assert "pairs without any" in report.table()
 
 
-def choice(category: int, distance: float, score: float) -> Any:
-    from empaste_aug.offline.stages.foregrounds import Choice
-
-    return Choice("p", category, 0, score, distance, True, False)
-
-
-def test_quality_ranks_within_a_class() -> None:
-    nan = float("nan")
-    rows = [(0, 3.0), (1, 50.0), (0, 1.0), (0, 2.0), (0, 1.0), (2, nan)]
-    quality = qualities([choice(category, distance, 0.5) for category, distance in rows])
-    np.testing.assert_allclose(quality, [0.25, 1.0, 1.0, 0.5, 1.0, 0.5])
-
-
-def test_cuts_by_score_and_share() -> None:
-    choices = [choice(0, d, s) for d, s in ((1, 0.05), (2, 0.2), (3, 0.9), (4, 0.5))]
-    choices.append(choice(1, 9, 0.3))
-    quality = qualities(choices)
-
-    def kept(**options: Any) -> list[int]:
-        return np.flatnonzero(select(choices, quality, Cut(**options))).tolist()
-
-    assert kept() == [0, 1, 2, 3, 4]
-    assert kept(min_score=0.1) == [1, 2, 3, 4]
-    assert kept(keep=0.5) == [0, 1, 4]
-    assert kept(keep=0.5, keep_by="score") == [2, 3, 4]
-    assert kept(keep=0.34, min_score=0.1) == [1, 2, 4]
-    for bad in ({"min_score": 1.5}, {"keep": 0.0}, {"keep_by": "luck"}):
-        with pytest.raises(ArgumentError, match=next(iter(bad))):
-            Cut(**bad)
-
-
 @pytest.mark.parametrize(
     "bad",
     [
         {"extra_for": "nobody"},
+        {"mode": "guess"},
+        {"reduce": -1},
+        {"cue_weights": CueWeights()},
         {"cam_threshold": 0.0},
         {"cam_component": "some"},
         {"cam_sizes": []},
@@ -590,6 +569,7 @@ def command(root: Path, output: Path, classifier: Path) -> list[str]:
     script = Path(__file__).resolve().parents[2] / "tools" / "build_bank.py"
     arguments = ["--dataset", "folder", "--root", str(root), "--output", str(output)]
     options = ["--classifier", str(classifier), "--proposals", "slic", "--workers", "2"]
+    options += ["--mode", "paper"]
     return [sys.executable, str(script), *arguments, *options]
 
 

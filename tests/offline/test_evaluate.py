@@ -2,105 +2,22 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from dataset_files import VOCFiles
-from numpy.typing import NDArray
+from evaluation_data import SIZE, Mask, MemoryDataset, box, make_dataset, truth, write_bank
 
 from empaste_aug.bank import BankWriter, MaskBank
 from empaste_aug.offline.datasets import load_voc
-from empaste_aug.offline.datasets.base import Dataset, GroundTruth, LabelledImage
+from empaste_aug.offline.datasets.base import GroundTruth
 from empaste_aug.offline.evaluate import evaluate_bank
 from empaste_aug.offline.from_masks import bank_from_masks
 from empaste_aug.offline.matching import PlacedMask, match
 from empaste_aug.offline.tally import FIGURES
-from empaste_aug.types import ArgumentError, BankError, tight_box
-
-SIZE = (40, 60)
-Mask = NDArray[np.bool_]
-
-
-@dataclass(kw_only=True)
-class MemoryDataset(Dataset):
-    """Instances given as they are; photos that `truths` does not name have none known."""
-
-    truths: dict[str, list[GroundTruth]] = field(default_factory=dict)
-    void: dict[str, Mask] = field(default_factory=dict)
-
-    @property
-    def has_instances(self) -> bool:
-        return bool(self.truths)
-
-    def is_annotated(self, image: LabelledImage) -> bool:
-        return image.image_id in self.truths
-
-    def instances(self, image: LabelledImage) -> list[GroundTruth]:
-        return self.truths[image.image_id]
-
-    def ignored(self, image: LabelledImage) -> Mask | None:
-        return self.void.get(image.image_id)
-
-
-def box(x0: int, y0: int, x1: int, y1: int) -> Mask:
-    mask = np.zeros(SIZE, bool)
-    mask[y0:y1, x0:x1] = True
-    return mask
-
-
-def truth(category: int, mask: Mask, *, crowd: bool = False) -> GroundTruth:
-    tight = tight_box(mask)
-    assert tight is not None
-    return GroundTruth(category, mask, tight, crowd)
-
-
-def make_dataset(
-    labels: dict[str, Sequence[int]],
-    truths: dict[str, list[GroundTruth]],
-    void: dict[str, Mask] | None = None,
-) -> MemoryDataset:
-    images = [
-        LabelledImage(key, Path(f"{key}.jpg"), f"{key}.jpg", tuple(ids), *SIZE)
-        for key, ids in sorted(labels.items())
-    ]
-    return MemoryDataset(
-        name="memory",
-        class_names=("cat", "dog", "cow"),
-        images=images,
-        image_root=Path(),
-        truths=truths,
-        void=void or {},
-    )
-
-
-def write_bank(
-    path: Path,
-    masks: Sequence[tuple[str, int, Mask]],
-    categories: Sequence[str] = ("cat", "dog", "cow"),
-    margin: int = 2,
-) -> MaskBank:
-    with BankWriter(path, categories=list(categories), codec="raw") as writer:
-        for image_id, category, mask in masks:
-            tight = tight_box(mask)
-            assert tight is not None
-            x0, y0, x1, y1 = (int(v) for v in tight)
-            x0, y0 = max(x0 - margin, 0), max(y0 - margin, 0)
-            x1, y1 = min(x1 + margin, mask.shape[1]), min(y1 + margin, mask.shape[0])
-            inside = mask[y0:y1, x0:x1]
-            writer.add(
-                np.zeros((*inside.shape, 3), np.uint8),
-                np.where(inside, np.uint8(128), np.uint8(127)),  # the threshold's two sides
-                category_id=category,
-                score=0.5,
-                image_id=image_id,
-                source_size=(mask.shape[0], mask.shape[1]),
-                source_bbox=(x0, y0, x1, y1),
-            )
-    return MaskBank(path)
+from empaste_aug.types import ArgumentError, BankError
 
 
 def test_figures_of_a_small_case(tmp_path: Path) -> None:

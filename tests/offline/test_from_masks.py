@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from dataset_files import VOCFiles, coco_content, rectangle_polygon, write_json,
 
 from empaste_aug.bank import MaskBank
 from empaste_aug.imageio import read_image
+from empaste_aug.offline.alpha import AlphaConfig, cut_out
 from empaste_aug.offline.datasets import Dataset, load_coco, load_voc
 from empaste_aug.offline.from_masks import bank_from_masks
 from empaste_aug.types import ArgumentError
@@ -161,3 +163,18 @@ def test_bad_arguments(dataset: Dataset, tmp_path: Path) -> None:
     files.add("a", ["cat"])
     with pytest.raises(ArgumentError, match="VOC2012 train has no instance masks"):
         bank_from_masks(load_voc(files.root), tmp_path / "bank")
+
+
+def test_edges_are_softened_only_where_asked(dataset: Dataset, tmp_path: Path) -> None:
+    config = AlphaConfig()
+    exact = bank_from_masks(dataset, tmp_path / "exact", codec="raw")
+    soft = bank_from_masks(dataset, tmp_path / "soft", codec="raw", alpha=config, margin=3)
+    assert soft["masks"] == exact["masks"]
+    assert "alpha" not in MaskBank(exact["path"]).manifest["config"]
+    bank = MaskBank(soft["path"])
+    assert bank.manifest["config"]["alpha"] == asdict(config)
+    image = dataset.images[0]
+    truth = dataset.instances(image)[0]
+    rgb, alpha, _ = cut_out(read_image(image.path), truth.mask, config, margin=3)
+    assert (bank[0].rgb == rgb).all()
+    assert (bank[0].alpha == alpha).all()

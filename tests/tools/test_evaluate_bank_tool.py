@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from dataset_files import VOCFiles
@@ -48,13 +49,63 @@ def test_table_and_json(
     assert lines["person"] == ["-", "-", "-", "0", "1", "0", "0.000", "-"]
     assert "cat" not in lines
     assert lines["overall"][3:6] == ["1", "2", "1"]
+    assert lines["100%"][:3] == ["0.500", "1", "1.000"]
+    assert "0 of 1 masks have an IoU below 0.5" in output
     report = json.loads(target.read_text())
+    assert report["ranking"] == "quality"
+    for key in ("curve", "curve_per_class"):
+        assert [row["asked"] for row in report[key]] == [0.1, 0.2, 0.34, 0.5, 0.65, 1.0]
+        for row in report[key]:
+            assert {"yield", "n", "mean_iou", "p50", "p70", "macro_p50"} <= row.keys()
+            for name in ("mean_iou_interval", "p50_interval", "p70_interval"):
+                assert row[name] is None or len(row[name]) == 2
+    assert "comparison" not in report
     wanted = {"mean_iou", "p50", "p70", "masks", "pairs", "yield", "yield_objects", "intervals"}
     assert wanted <= report["overall"].keys()
     assert all(wanted <= entry.keys() for entry in report["per_class"].values())
     assert len(report["per_class"]) == 20
     assert report["overall"]["yield"] == 0.5
     assert [path.name for path in target.parent.iterdir()] == ["report.json"]
+
+
+def test_comparison_and_sheet(
+    tool: dict[str, Any], devkit: VOCFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--bootstrap", "20", "--rank-by", "score", "--compare", arguments(devkit)[1]]
+    picture, target = tmp_path / "new" / "sheet.png", tmp_path / "report.json"
+    options += ["--sheet", str(picture), "--sheet-count", "1", "--json", str(target)]
+    assert tool["main"]([*arguments(devkit), *options]) == 0
+    assert "this bank - other = difference" in capsys.readouterr().out
+    report = json.loads(target.read_text())
+    assert report["ranking"] == report["comparison"]["ranking"] == "score"
+    assert report["comparison"]["curve"][-1]["p50_difference"] == 0
+    drawn = cv2.imread(str(picture))
+    assert drawn is not None
+    assert drawn.shape[1] == 400
+    assert [path.name for path in picture.parent.iterdir()] == ["sheet.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sheet", "sheet.bmp"], "--sheet: sheet.bmp does not end in .png or .jpg or .jpeg"),
+        (["--sheet", "sheet.png", "--sheet-count", "0"], "--sheet-count: must be at least 1"),
+        (["--compare", "nowhere"], "nowhere: there is no such folder, so no bank"),
+        (["--bootstrap", "-1"], "bootstrap: must not be negative"),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2(
+    tool: dict[str, Any],
+    devkit: VOCFiles,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    assert tool["main"]([*arguments(devkit), *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+    assert not captured.out
 
 
 def test_bad_input_is_one_line_and_status_2(

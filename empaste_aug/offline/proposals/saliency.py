@@ -148,11 +148,12 @@ class Saliency:
                 )
             values = np.zeros((height, width), dtype=np.float32)
             values[y0:y1, x0:x1] = self.model(np.ascontiguousarray(image[y0:y1, x0:x1]))
-            for segment in self._segments(values):
+            for segment in self.segments(values):
                 found.setdefault(bytes(segment.rle["counts"]), segment)
         return list(found.values())
 
-    def _segments(self, values: NDArray[np.float32]) -> list[Segment]:
+    def segments(self, values: NDArray[np.float32]) -> list[Segment]:
+        """Segments of an (H, W) saliency map, by threshold, the whole before its pieces."""
         segments = []
         for threshold in self.thresholds:
             salient = values >= threshold

@@ -5,26 +5,38 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, get_args
 
 from empaste_aug.bank.codec import RGB_CODECS
+from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.build import STAGES
 from empaste_aug.offline.cam import Component
 from empaste_aug.offline.classify import Recipe
 from empaste_aug.offline.classify.backbone import DEFAULT_BACKBONE, PACKAGED
 from empaste_aug.offline.classify.train import VAL_FRACTION
 from empaste_aug.offline.crop import MARGIN
+from empaste_aug.offline.cues import CueWeights
 from empaste_aug.offline.datasets import load_dataset
+from empaste_aug.offline.execute import EXECUTORS, make_executor
 from empaste_aug.offline.fem import FEMConfig
-from empaste_aug.offline.options import add_options, from_options
+from empaste_aug.offline.options import add_options, from_options, option_name
 from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages import wiring
 from empaste_aug.offline.stages.selection import Cut
+from empaste_aug.offline.stages.wiring import DEFAULT_PROPOSALS
 from empaste_aug.types import ArgumentError
 
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of F-EM's stages, with the library's defaults."""
+    parser.add_argument(
+        "--mode",
+        choices=wiring.MODES,
+        default=wiring.MODES[0],
+        help="robust: cues and a prior; paper: the literal method, with the paper's values as the "
+        "other options' defaults (%(default)s)",
+    )
     run = parser.add_argument_group("running")
     run.add_argument("--work", help="where the stages keep their files (default: OUTPUT.work)")
     run.add_argument(
@@ -32,6 +44,17 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--redo", action="store_true", help="compute the stages that run anew")
     run.add_argument("--workers", type=int, help="processes and threads (default: one per core)")
+    run.add_argument(
+        "--executor",
+        choices=EXECUTORS,
+        default=EXECUTORS[0],
+        help="where the stages that work photo by photo run: here, or as Ray tasks (%(default)s)",
+    )
+    run.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of a running Ray cluster: auto or host:port (default: RAY_ADDRESS, else a new one)",
+    )
     run.add_argument(
         "--device", default="cpu", help="for the classifier: cpu, cuda, ... (%(default)s)"
     )
@@ -74,9 +97,10 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     proposals.add_argument(
         "--proposals",
         nargs="+",
-        default=wiring.DEFAULT_PROPOSALS,
         metavar="NAME",
-        help=f"methods ({' '.join(wiring.DEFAULT_PROPOSALS)})",
+        help="methods (default: "
+        + "; ".join(f"{mode}: {' '.join(names)}" for mode, names in DEFAULT_PROPOSALS.items())
+        + ")",
     )
     proposals.add_argument(
         "--proposal-option",
@@ -105,7 +129,17 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="average the Grad-CAM maps of these input sizes (default: the classifier's own)",
     )
     add_options(proposals, SegmentConfig)
-    add_options(parser.add_argument_group("F-EM"), FEMConfig)
+    fem = parser.add_argument_group("F-EM")
+    add_options(fem, FEMConfig)
+    fem.add_argument(
+        "--reduce",
+        type=int,
+        metavar="D",
+        help="reduce the features by PCA over all segments first; 0 leaves them (default: robust: "
+        f"{wiring.DEFAULT_REDUCE['robust']}; paper: 0)",
+    )
+    add_options(parser.add_argument_group("cues of robust mode"), CueWeights)
+    add_options(parser.add_argument_group("edges of the masks"), AlphaConfig)
     add_options(parser.add_argument_group("what the bank keeps"), Cut)
 
 
@@ -153,6 +187,9 @@ def build_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
         extra = load_dataset("folder", args.extra_labels, skip_bad=args.skip_bad, check=args.check)
     return {
         "stages": args.stage,
+        "mode": args.mode,
+        "executor": make_executor(args.executor, workers=args.workers, address=args.ray_address),
+        "shard": args.shard,
         "redo": args.redo,
         "work": args.work,
         "workers": args.workers,
@@ -173,6 +210,9 @@ def build_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "cam_sizes": args.cam_sizes,
         "segments": from_options(args, SegmentConfig),
         "fem": from_options(args, FEMConfig),
+        "cue_weights": from_options(args, CueWeights) if args.mode == "robust" else None,
+        "reduce": args.reduce,
+        "alpha": from_options(args, AlphaConfig),
         "cut": from_options(args, Cut),
     }
 
@@ -185,6 +225,17 @@ def mask_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "min_box_area": args.min_box_area,
         "codec": args.codec,
     }
+
+
+def set_mode_defaults(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> None:
+    """Give the options the defaults of the mode that the command line names."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--mode")
+    mode = early.parse_known_args(argv)[0].mode
+    if mode in wiring.MODES:
+        for config in (wiring.DEFAULT_SEGMENTS[mode], wiring.DEFAULT_FEM[mode]):
+            names = {field: option_name(type(config), field) for field in asdict(config)}
+            parser.set_defaults(**{names[key]: value for key, value in asdict(config).items()})
 
 
 def changed_options(

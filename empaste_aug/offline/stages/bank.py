@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from empaste_aug.bank import BankWriter
 from empaste_aug.bank.files import sha256_of
 from empaste_aug.bank.schema import MANIFEST, load_manifest
+from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.stages.base import Progress
 from empaste_aug.offline.stages.cutouts import write_cutouts
 from empaste_aug.offline.stages.foregrounds import Choice, ForegroundStage
@@ -33,6 +34,7 @@ class BankStage:
         input_hash: of the photos and their labels; for the manifest.
         classifier: the classifier's file; its hash goes into the manifest.
         cut: which masks to keep.
+        alpha: how their edges are made.
         overwrite: replace a finished bank that was made otherwise.
 
     Attributes:
@@ -41,7 +43,7 @@ class BankStage:
     """
 
     name: ClassVar[str] = "bank"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class BankStage:
         input_hash: str,
         classifier: Path,
         cut: Cut,
+        alpha: AlphaConfig,
         overwrite: bool,
     ) -> None:
         self.output = Path(output)
@@ -60,6 +63,7 @@ class BankStage:
         self.input_hash = input_hash
         self.classifier = classifier
         self.cut = cut
+        self.alpha = alpha
         self.overwrite = overwrite
         self.classes: list[ClassCount] = []
 
@@ -106,14 +110,14 @@ class BankStage:
         mine = np.array([choice.photo in names for choice in everything], dtype=bool)
         choices = [choice for choice, wanted in zip(everything, mine, strict=True) if wanted]
         quality = quality[mine]
-        kept = select(choices, quality, self.cut)
+        pairs = Counter(label for photo in photos for label in photo.labels)
+        kept = select(choices, quality, self.cut, pairs)
         self.classes = self._count(photos, choices, kept, foregrounds.history(statistics))
         rows = np.flatnonzero(kept)
         if rows.size == 0:
-            pairs = sum(len(photo.labels) for photo in photos)
             raise ArgumentError(
-                f"nothing to keep, the bank would be empty: {len(choices)} of {pairs} image-class "
-                f"pairs have an eligible segment, and none passes {self.cut}"
+                f"nothing to keep, the bank would be empty: {len(choices)} of {pairs.total()} "
+                f"image-class pairs have an eligible segment, and none passes {self.cut}"
             )
         if not redo and self._same() and self._same_classifier():
             return Progress(0, len(rows))
@@ -133,7 +137,8 @@ class BankStage:
                 photos,
                 [choices[row] for row in rows],
                 quality[rows],
-                foregrounds.features.proposals,
+                foregrounds.features.pool,
+                alpha=self.alpha,
                 progress=progress,
             )
         return Progress(len(rows), 0)

@@ -11,6 +11,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.bank.files import atomic_file
+from empaste_aug.bank.schema import TEMPORARY
 
 Arrays = dict[str, NDArray[Any]]
 
 _KEY = "cache_key"
 _SUFFIX = ".npy"
 _SECOND = 10**9
+_LEFT_OVER = 3600.0
+"""Seconds after which an unfinished file must be a killed process's: none is written so long."""
 _DAMAGE = (
     OSError,
     ValueError,
@@ -56,8 +60,11 @@ class StageCache:
             written into the folder as ``config.json`` for people to read, with the version.
         version: the stage's algorithm's; raised when its results change.
 
+    The same arrays give the same bytes, whoever writes them and whenever.
+
     Attributes:
         key: hash of stage, version and config.
+        work: the work folder.
         folder: where the files lie.
         damaged: names of the files that `read` or `holds` found damaged.
     """
@@ -66,7 +73,8 @@ class StageCache:
         self, work: str | Path, stage: str, config: Mapping[str, Any], *, version: int = 1
     ) -> None:
         self.key = digest_of([stage, version, config])
-        self.folder = Path(work) / stage / self.key[:16]
+        self.work = Path(work)
+        self.folder = self.work / stage / self.key[:16]
         self.config = dict(config)
         self.version = version
         self.damaged: list[str] = []
@@ -133,6 +141,14 @@ class StageCache:
         except _DAMAGE:
             self.damaged.append(name)
             return False
+
+    def sweep(self) -> None:
+        """Delete unfinished files that a process left when it was killed, an hour ago or more."""
+        oldest = time.time() - _LEFT_OVER
+        for path in self.folder.rglob("*" + TEMPORARY):
+            with suppress(FileNotFoundError):  # its writer has finished it meanwhile
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
     def _fits(self, archive: zipfile.ZipFile, token: str) -> bool:
         return str(_array(archive, _KEY)) == self._full_key(token)

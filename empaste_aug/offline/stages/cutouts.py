@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.bank import BankWriter
-from empaste_aug.offline.crop import crop_with_margin
+from empaste_aug.offline.alpha import AlphaConfig, cut_out
 from empaste_aug.offline.progress import progress_bar
 from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.offline.stages.foregrounds import Choice
 from empaste_aug.offline.stages.photos import Photo
-from empaste_aug.offline.stages.proposals import ProposalStage
+from empaste_aug.offline.stages.pool import SegmentPool
 
 
 def write_cutouts(
@@ -23,24 +23,27 @@ def write_cutouts(
     photos: Sequence[Photo],
     choices: Sequence[Choice],
     quality: NDArray[np.float64],
-    proposals: ProposalStage,
+    pool: SegmentPool,
     *,
+    alpha: AlphaConfig | None = None,
     progress: bool = True,
 ) -> None:
     """Cut the chosen segments out and add them, photo by photo, a photo's by category id.
 
-    A crop is the mask's box with `crop.MARGIN` pixels of photo round it, clipped at the photo's
-    border; alpha is 255 inside the mask, else 0. The image id of an extra photo starts with
-    "extra/", and it has no file name, since it lies in another folder.
+    A crop is the box of ``alpha >= 128`` with `crop.MARGIN` pixels round it, clipped at the photo's
+    border. The image id of an extra photo starts with "extra/", and it has no file name, since it
+    lies in another folder.
 
     Args:
         writer: an open writer.
         photos: those that the choices are on, in the bank's order.
         choices: what to write.
         quality: (len(choices),).
-        proposals: where the masks come from.
+        pool: where the masks come from.
+        alpha: how masks become alpha and colours; None for the defaults.
         progress: show a bar on stderr.
     """
+    alpha = alpha or AlphaConfig()
     on_photo: dict[str, list[int]] = defaultdict(list)
     for row, choice in enumerate(choices):
         on_photo[choice.photo].append(row)
@@ -48,9 +51,9 @@ def write_cutouts(
         rows = on_photo.get(photo.name, [])
         if not rows:
             continue
-        image, found = photo.read(), proposals.segments(photo)
+        image, found = photo.read(), pool.segments(photo)
         for row in sorted(rows, key=lambda row: choices[row].category_id):
-            _add(writer, photo, image, found, choices[row], float(quality[row]))
+            _add(writer, photo, image, found, choices[row], float(quality[row]), alpha)
 
 
 def _add(
@@ -60,8 +63,9 @@ def _add(
     found: Sequence[Segment],
     choice: Choice,
     quality: float,
+    config: AlphaConfig,
 ) -> None:
-    rgb, alpha, box = crop_with_margin(image, found[choice.segment].mask())
+    rgb, alpha, box = cut_out(image, found[choice.segment].mask(), config)
     writer.add(
         rgb,
         alpha,

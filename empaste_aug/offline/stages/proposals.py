@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from tqdm import tqdm
 
+from empaste_aug.offline.execute.local import LocalExecutor
+from empaste_aug.offline.execute.protocol import Executor
 from empaste_aug.offline.proposals import build_proposals
 from empaste_aug.offline.proposals.base import ProposalMethod, Segment
 from empaste_aug.offline.stages.base import PhotoStage
-from empaste_aug.offline.stages.cache import Arrays, StageCache
+from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.types import EMPasteError
 
@@ -32,7 +25,7 @@ class ProposalStage(PhotoStage):
         work: the work folder.
         names: the methods, see `build_proposals`.
         options: keyword arguments of `build_proposals`.
-        workers: processes; up to 1 computes in this one.
+        workers: processes, where the stage has no executor; up to 1 computes in this one.
     """
 
     name: ClassVar[str] = "proposals"
@@ -65,32 +58,14 @@ class ProposalStage(PhotoStage):
         """
         return unpack(self.load(photo))
 
-    def _compute_all(self, photos: Sequence[Photo], bar: tqdm[Any]) -> None:
-        workers = min(self.workers, len(photos))
-        if workers <= 1:
-            super()._compute_all(photos, bar)
-            return
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        pool = ProcessPoolExecutor(
-            workers,
-            mp_context=get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(self.names, self.options, self.cache, threads),
-        )
-        try:
-            with _interrupts_ignored():  # the workers start with the first task and inherit this
-                tasks = [pool.submit(_work, photo, self.token(photo)) for photo in photos[:1]]
-            tasks += [pool.submit(_work, photo, self.token(photo)) for photo in photos[1:]]
-            for task in as_completed(tasks):
-                task.result()
-                bar.update()
-        except BrokenProcessPool as error:
-            raise EMPasteError(
-                "stage proposals: a worker process died, perhaps for want of memory; what was done "
-                "is kept: run the same command again, with fewer --workers"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the method: it may hold networks, and is made again from its options."""
+        return {**super().__getstate__(), "_method": None}
+
+    def _executor_for(self, number: int) -> Executor | None:
+        if self.executor is None and min(self.workers, number) > 1:
+            return LocalExecutor(self.workers)
+        return self.executor
 
 
 def propose(method: ProposalMethod, photo: Photo) -> Arrays:
@@ -133,51 +108,3 @@ def unpack(arrays: Arrays) -> list[Segment]:
             ends, arrays["lengths"], arrays["source"], arrays["strength"], strict=True
         )
     ]
-
-
-class _Worker:
-    """What a worker process keeps between its tasks."""
-
-    method: ClassVar[ProposalMethod]
-    cache: ClassVar[StageCache]
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ctrl-C does nothing: the parent stops its workers in order, they need not hear of it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _start_worker(
-    names: Sequence[str], options: Mapping[str, Any], cache: StageCache, threads: int
-) -> None:
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    import cv2
-
-    cv2.setNumThreads(threads)
-    if "torch" in sys.modules:
-        import torch
-
-        torch.set_num_threads(threads)
-    _Worker.method = build_proposals(names, **options)
-    _Worker.cache = cache
-
-
-def _exit_with_parent() -> None:
-    """A parent that was killed closes no queue: without this its workers would wait for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(photo: Photo, token: str) -> None:
-    _Worker.cache.write(photo.name, token, propose(_Worker.method, photo))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,18 +25,26 @@ class Cut:
 
     Attributes:
         min_score: the least classifier probability (the paper: 0.1).
-        keep: the share of each class's remaining masks to keep, the best ones, rounded up.
+        min_quality: the least quality.
+        keep: the most masks to keep, the best ones, as a share of the image-class pairs, rounded
+            up: the yield. 1 keeps all.
+        keep_per_class: the share is that of each class's pairs, so that no class is emptied; else
+            a class with weak masks may end with none.
         keep_by: what best means: "quality" or "score".
     """
 
     min_score: float = 0.0
+    min_quality: float = 0.0
     keep: float = 1.0
+    keep_per_class: bool = False
     keep_by: str = "quality"
 
     def __post_init__(self) -> None:
         """Raise ArgumentError for a value out of its range."""
         if not 0 <= self.min_score <= 1:
             raise ArgumentError(f"min_score: must be in [0, 1], not {self.min_score}")
+        if not 0 <= self.min_quality <= 1:
+            raise ArgumentError(f"min_quality: must be in [0, 1], not {self.min_quality}")
         if not 0 < self.keep <= 1:
             raise ArgumentError(f"keep: must be a share in (0, 1], not {self.keep}")
         if self.keep_by not in RANKINGS:
@@ -48,10 +56,15 @@ class Cut:
 def qualities(choices: Sequence[Choice]) -> NDArray[np.float64]:
     """How good each mask is believed to be, in (0, 1], higher is better.
 
-    It is 1 minus the share of the class's masks that lie nearer to the class's distribution: 1 for
-    the nearest, close to 0 for the farthest. It ranks within a class; it is no probability, and
-    says nothing about one class against another. `UNKNOWN_QUALITY` where there was no EM.
+    With a prior it is what `offline.quality` says, comparable across classes. Without one, in the
+    paper's mode, it is 1 minus the share of the class's masks that lie nearer to the class's
+    distribution: 1 for the nearest, close to 0 for the farthest. That ranks within a class; it is
+    no probability, and says nothing about one class against another. `UNKNOWN_QUALITY` where there
+    was no EM.
     """
+    result = np.array([choice.quality for choice in choices], dtype=np.float64)
+    if not np.isnan(result).any():
+        return result
     result = np.full(len(choices), UNKNOWN_QUALITY)
     for rows in _by_class(choices).values():
         distance = np.array([choices[row].distance for row in rows])
@@ -61,15 +74,33 @@ def qualities(choices: Sequence[Choice]) -> NDArray[np.float64]:
     return result
 
 
-def select(choices: Sequence[Choice], quality: NDArray[np.float64], cut: Cut) -> NDArray[np.bool_]:
-    """Which choices the bank keeps: first by `min_score`, then the best share of each class."""
+def select(
+    choices: Sequence[Choice],
+    quality: NDArray[np.float64],
+    cut: Cut,
+    pairs: Mapping[int, int],
+) -> NDArray[np.bool_]:
+    """(len(choices),) bool: which choices the bank keeps.
+
+    Args:
+        choices: at most one for each image-class pair.
+        quality: (len(choices),), from `qualities`.
+        cut: first `min_score` and `min_quality` are applied, then the best share is taken.
+        pairs: category id -> its image-class pairs.
+    """
     score = np.array([choice.score for choice in choices])
-    kept = np.zeros(len(choices), dtype=bool)
     worth = quality if cut.keep_by == "quality" else score
-    for rows in _by_class(choices).values():
-        left = np.array([row for row in rows if score[row] >= cut.min_score], dtype=np.int64)
-        count = math.ceil(cut.keep * len(left) - 1e-9)
-        kept[left[np.argsort(-worth[left], kind="stable")[:count]]] = True
+    left = np.flatnonzero((score >= cut.min_score) & (quality >= cut.min_quality))
+    groups = {-1: left}
+    most = {-1: sum(pairs.values())}
+    if cut.keep_per_class:
+        category = np.array([choice.category_id for choice in choices], dtype=np.int64)
+        groups = {key: left[category[left] == key] for key in np.unique(category[left]).tolist()}
+        most = dict(pairs)
+    kept = np.zeros(len(choices), dtype=bool)
+    for key, rows in groups.items():
+        count = math.ceil(cut.keep * most[key] - 1e-9)
+        kept[rows[np.argsort(-worth[rows], kind="stable")[:count]]] = True
     return kept
 
 

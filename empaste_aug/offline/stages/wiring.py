@@ -7,29 +7,48 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
+from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.cam import Component
 from empaste_aug.offline.classify import Classifier, Recipe
 from empaste_aug.offline.classify.backbone import DEFAULT_BACKBONE, PACKAGED
 from empaste_aug.offline.classify.train import VAL_FRACTION
+from empaste_aug.offline.cues import CueWeights
 from empaste_aug.offline.datasets.base import Dataset
+from empaste_aug.offline.execute import Executor, Shard
 from empaste_aug.offline.fem import FEMConfig
 from empaste_aug.offline.segments import SegmentConfig
+from empaste_aug.offline.stages.activations import ActivationStage
 from empaste_aug.offline.stages.bank import BankStage
+from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cams import CamStage
 from empaste_aug.offline.stages.classifier import ClassifierStage
+from empaste_aug.offline.stages.cues import CueStage
 from empaste_aug.offline.stages.features import FeatureStage
 from empaste_aug.offline.stages.foregrounds import DistanceStage, ForegroundStage
+from empaste_aug.offline.stages.head import HeadStage
 from empaste_aug.offline.stages.photos import Photo, list_extra, list_photos, listing_hash
+from empaste_aug.offline.stages.pool import SegmentPool
 from empaste_aug.offline.stages.proposals import ProposalStage
+from empaste_aug.offline.stages.saliency import SaliencyStage
+from empaste_aug.offline.stages.salient import SalientStage
 from empaste_aug.offline.stages.selection import Cut
 from empaste_aug.types import ArgumentError
 
 EXTRA_USES = ("both", "classifier")
-DEFAULT_PROPOSALS = ("saliency",)
+MODES = ("robust", "paper")
+DEFAULT_PROPOSALS = {"robust": ("hierarchy",), "paper": ("saliency",)}
 """The paper's step 1 takes the segments nearest to the anchor by the mean distance of their pixels,
-which favours small ones: among a hierarchy's many parts of objects it seldom finds a whole one."""
+which favours small ones: among a hierarchy's many parts of objects it seldom finds a whole one.
+In robust mode salient segments are added to all proposals."""
+
+DEFAULT_SEGMENTS = {
+    "robust": SegmentConfig(),
+    "paper": SegmentConfig(max_span=0.95, max_overlap=None),
+}
+DEFAULT_FEM = {"robust": FEMConfig(), "paper": FEMConfig()}
+DEFAULT_REDUCE = {"robust": 32, "paper": None}
 
 CAM_THRESHOLD = 0.5
 CAM_COMPONENT: Component = "all"
@@ -37,12 +56,20 @@ CAM_COMPONENT: Component = "all"
 _VERSIONED = (
     ClassifierStage,
     CamStage,
+    ActivationStage,
     ProposalStage,
+    SaliencyStage,
     FeatureStage,
+    SalientStage,
+    HeadStage,
+    CueStage,
     DistanceStage,
     ForegroundStage,
     BankStage,
 )
+
+
+AnyStage = TypeVar("AnyStage", bound=PhotoStage)
 
 
 class StageSet:
@@ -62,6 +89,9 @@ class StageSet:
         backbone, pretrained: what to train, see `build_backbone`.
         val_fraction: share of the data set's photos that only validates the classifier; 0 trains on
             all of them.
+        mode: "robust": cues and a prior (see `offline.cues`), salient segments, features reduced
+            for EM; "paper": the literal method, for comparison. It also says what the options below
+            are by default: `DEFAULT_PROPOSALS`, `DEFAULT_SEGMENTS`, `DEFAULT_FEM`.
         proposals: names of the proposal methods, see `build_proposals`.
         proposal_options: keyword arguments of `build_proposals`.
         cam_threshold: share of a Grad-CAM map's maximum from which on a pixel counts for the
@@ -71,8 +101,15 @@ class StageSet:
             own.
         segments: which segments are eligible, and their erosion.
         fem: the constants of Algorithm 1.
+        cue_weights: of the cues in the prior; robust mode only.
+        reduce: dimensions to which PCA over all segments reduces the features before F-EM; None for
+            the mode's default, `DEFAULT_REDUCE`; 0 leaves them.
+        alpha: how the edges of the masks are made.
         cut: which masks the bank keeps.
         overwrite: replace a finished bank that was made otherwise.
+        executor: who computes the stages that work photo by photo; None: this process, with
+            `workers`.
+        shard: compute these stages for one part of the photos only; see `Build.run`.
         workers: processes for the proposals and for training's augmentation, and threads for the
             classifier on a CPU; by default one per core.
         device: for the classifier: "cpu", "cuda", ...
@@ -98,15 +135,21 @@ class StageSet:
         backbone: str = DEFAULT_BACKBONE,
         pretrained: str | Path | None = PACKAGED,
         val_fraction: float = VAL_FRACTION,
-        proposals: Sequence[str] = DEFAULT_PROPOSALS,
+        mode: str = MODES[0],
+        proposals: Sequence[str] | None = None,
         proposal_options: Mapping[str, Any] | None = None,
         cam_threshold: float = CAM_THRESHOLD,
         cam_component: Component = CAM_COMPONENT,
         cam_sizes: Sequence[int] | None = None,
         segments: SegmentConfig | None = None,
         fem: FEMConfig | None = None,
+        cue_weights: CueWeights | None = None,
+        reduce: int | None = None,
+        alpha: AlphaConfig | None = None,
         cut: Cut | None = None,
         overwrite: bool = False,
+        executor: Executor | None = None,
+        shard: Shard | None = None,
         workers: int | None = None,
         device: str = "cpu",
         batch_size: int | None = None,
@@ -116,6 +159,12 @@ class StageSet:
             raise ArgumentError(
                 f"extra_for: must be one of {', '.join(EXTRA_USES)}, not {extra_for!r}"
             )
+        if mode not in MODES:
+            raise ArgumentError(f"mode: must be one of {', '.join(MODES)}, not {mode!r}")
+        if reduce is not None and reduce < 0:
+            raise ArgumentError(f"reduce: must not be negative, not {reduce}")
+        if mode == "paper" and cue_weights is not None:
+            raise ArgumentError("cue_weights: there are no cues in mode 'paper'")
         if write_extra and (extra is None or extra_for != "both"):
             raise ArgumentError("write_extra: needs extra photos, and extra_for='both'")
         if not 0 < cam_threshold <= 1:
@@ -138,13 +187,20 @@ class StageSet:
         self.dataset = dataset
         self.output = Path(output)
         self.work = Path(work) if work is not None else Path(f"{self.output}.work")
-        self.proposal_names = tuple(proposals)
+        self.mode = mode
+        self.segments = segments or DEFAULT_SEGMENTS[mode]
+        self.proposal_names = tuple(DEFAULT_PROPOSALS[mode] if proposals is None else proposals)
         self.proposal_options = dict(proposal_options or {})
+        if mode == "robust" and "hierarchy" in self.proposal_names:
+            # What spans the photo is left to the prior: dropping it costs recall.
+            self.proposal_options.setdefault("max_span", self.segments.max_span)
         self.cam_threshold = cam_threshold
         self.cam_component: Component = cam_component
         self.cam_sizes = None if cam_sizes is None else tuple(cam_sizes)
-        self.segments = segments or SegmentConfig()
-        self.fem = fem or FEMConfig()
+        self.fem = fem or DEFAULT_FEM[mode]
+        self.cue_weights = cue_weights or CueWeights()
+        self.reduce = DEFAULT_REDUCE[mode] if reduce is None else reduce or None
+        self.alpha = alpha or AlphaConfig()
         self.cut = cut or Cut()
         self.overwrite = overwrite
         self.write_extra = write_extra
@@ -163,6 +219,10 @@ class StageSet:
         self.extra_photos = extra_photos
         used = [*self.main_photos, *(extra_photos if extra_for == "both" else [])]
         self.photos = [photo for photo in used if photo.labels]
+        self.executor = executor
+        self.shard = shard
+        if shard is not None:
+            self.photos = shard.take(self.photos)
         self.classifier_stage = ClassifierStage(
             self.work,
             dataset,
@@ -177,6 +237,10 @@ class StageSet:
             trained=classifier,
         )
 
+    def _placed(self, stage: AnyStage) -> AnyStage:
+        stage.executor = self.executor
+        return stage
+
     @cached_property
     def classifier(self) -> Classifier:
         """The trained classifier."""
@@ -185,41 +249,104 @@ class StageSet:
     @cached_property
     def proposal_stage(self) -> ProposalStage:
         """The segments."""
-        return ProposalStage(
-            self.work, self.proposal_names, self.proposal_options, workers=self.workers
+        return self._placed(
+            ProposalStage(
+                self.work, self.proposal_names, self.proposal_options, workers=self.workers
+            )
         )
 
     @cached_property
     def cam_stage(self) -> CamStage:
         """The anchors."""
-        return CamStage(
-            self.work,
-            self.classifier,
-            self.dataset.class_names,
-            threshold=self.cam_threshold,
-            component=self.cam_component,
-            sizes=self.cam_sizes,
-            threads=self.workers,
+        return self._placed(
+            CamStage(
+                self.work,
+                self.classifier,
+                self.dataset.class_names,
+                threshold=self.cam_threshold,
+                component=self.cam_component,
+                sizes=self.cam_sizes,
+                threads=self.workers,
+            )
         )
+
+    @cached_property
+    def activation_stage(self) -> ActivationStage:
+        """The class activation maps; robust mode only."""
+        return self._placed(
+            ActivationStage(
+                self.work,
+                self.classifier,
+                self.dataset.class_names,
+                sizes=self.cam_sizes,
+                threads=self.workers,
+            )
+        )
+
+    @cached_property
+    def saliency_stage(self) -> SaliencyStage | None:
+        """Salient segments; None in the paper's mode."""
+        if self.mode == "paper":
+            return None
+        return self._placed(SaliencyStage(self.work, self.activation_stage, threads=self.workers))
+
+    @cached_property
+    def pool(self) -> SegmentPool:
+        """All segments that F-EM chooses among."""
+        return SegmentPool(self.proposal_stage, self.saliency_stage, self.segments)
 
     @cached_property
     def feature_stage(self) -> FeatureStage:
         """phi and logits."""
-        return FeatureStage(
+        return self._placed(
+            FeatureStage(
+                self.work,
+                self.classifier,
+                self.pool,
+                batch_size=self.batch_size,
+                threads=self.workers,
+            )
+        )
+
+    @cached_property
+    def head_stage(self) -> HeadStage:
+        """The segment head; robust mode only."""
+        salient = self._placed(
+            SalientStage(self.work, self.classifier, self.segments, threads=self.workers)
+        )
+        return HeadStage(
             self.work,
-            self.classifier,
-            self.proposal_stage,
-            segments=self.segments,
-            batch_size=self.batch_size,
-            threads=self.workers,
+            salient,
+            self.feature_stage,
+            [photo for photo in (*self.main_photos, *self.extra_photos) if photo.labels],
+            self.photos,
+            self.dataset.class_names,
         )
 
     @cached_property
     def foreground_stage(self) -> ForegroundStage:
         """F-EM."""
-        distances = DistanceStage(self.work, self.cam_stage, self.proposal_stage, self.segments)
+        cues = None
+        if self.saliency_stage is not None:
+            cues = self._placed(
+                CueStage(
+                    self.work,
+                    self.activation_stage,
+                    self.saliency_stage,
+                    self.feature_stage,
+                    self.head_stage,
+                    self.dataset.class_names,
+                )
+            )
         return ForegroundStage(
-            self.work, self.feature_stage, distances, self.dataset.class_names, config=self.fem
+            self.work,
+            self.feature_stage,
+            self._placed(DistanceStage(self.work, self.cam_stage, self.pool)),
+            self.dataset.class_names,
+            config=self.fem,
+            cues=cues,
+            weights=self.cue_weights,
+            reduce=self.reduce,
         )
 
     @cached_property
@@ -227,12 +354,16 @@ class StageSet:
         """The bank; it can be made, and its folder checked, before anything is computed."""
         config = {
             "classifier": self.classifier_stage.key,
+            "mode": self.mode,
+            "cues": self.cue_weights.as_dict() if self.mode == "robust" else None,
             "proposals": self.proposal_stage.cache.config,
             "cam_threshold": self.cam_threshold,
             "cam_component": self.cam_component,
             "cam_sizes": self.cam_sizes,
             "segments": asdict(self.segments),
             "fem": asdict(self.fem),
+            "reduce": self.reduce,
+            "alpha": asdict(self.alpha),
             "cut": asdict(self.cut),
             "extra_photos": "written" if self.write_extra else "not written",
             "versions": {stage.name: stage.version for stage in _VERSIONED},
@@ -244,5 +375,6 @@ class StageSet:
             input_hash=listing_hash(self.photos, self.dataset.class_names),
             classifier=self.classifier_stage.path,
             cut=self.cut,
+            alpha=self.alpha,
             overwrite=self.overwrite,
         )

@@ -1,0 +1,71 @@
+"""Stage `saliency`: what is salient in every photo, and in its parts that its classes point at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from empaste_aug.offline.activation import LEAST_WINDOW, WINDOW_MARGIN, WINDOW_SHARES, windows
+from empaste_aug.offline.cues import GRID
+from empaste_aug.offline.proposals.base import Segment
+from empaste_aug.offline.proposals.saliency import Saliency
+from empaste_aug.offline.stages.activations import ActivationStage
+from empaste_aug.offline.stages.base import PhotoStage
+from empaste_aug.offline.stages.cache import Arrays
+from empaste_aug.offline.stages.photos import Photo
+from empaste_aug.offline.stages.proposals import pack, unpack
+
+
+class SaliencyStage(PhotoStage):
+    """Per photo ``map`` (GRID, GRID) uint8, 255 being 1, and segments as `pack` packs them.
+
+    The segments are those of the `saliency` proposals for the whole photo, then for a window round
+    what each class's activation map points at: a small object is salient in its surroundings where
+    it is not in the whole photo.
+
+    Args:
+        work: the work folder.
+        activations: the maps.
+        threads: photos at a time.
+    """
+
+    name: ClassVar[str] = "saliency"
+    uses_labels: ClassVar[bool] = True
+
+    def __init__(self, work: str | Path, activations: ActivationStage, *, threads: int) -> None:
+        self.activations = activations
+        self.method = Saliency(num_threads=1)
+        self.threads = threads
+        config = {
+            "activations": activations.key,
+            "method": self.method.config(),
+            "grid": GRID,
+            "windows": [list(WINDOW_SHARES), WINDOW_MARGIN, LEAST_WINDOW],
+        }
+        super().__init__(work, config)
+
+    def compute(self, photo: Photo) -> Arrays:
+        """The map, and the segments."""
+        image = photo.read()
+        height, width = image.shape[:2]
+        values = self.method.model(image)
+        found = self.method.segments(values)
+        parts = [
+            window
+            for activation in self.activations.load(photo)["maps"]
+            for window in windows(activation, height, width)
+        ]
+        found += self.method.propose(image, parts)
+        grid = cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        return {"map": np.rint(255 * grid).astype(np.uint8), **pack(found, (height, width))}
+
+    def segments(self, photo: Photo) -> list[Segment]:
+        """The stored segments of one photo.
+
+        Raises:
+            ArgumentError: the stage has not run on this photo.
+        """
+        return unpack(self.load(photo))
