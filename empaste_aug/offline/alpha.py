@@ -45,7 +45,7 @@ class AlphaConfig:
     """
 
     method: str = METHODS[0]
-    min_component: float = 0.1
+    min_component: float = 1.0
     max_hole: float = 0.01
     band: float = 0.04
     max_band: int = 4
