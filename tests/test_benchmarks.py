@@ -29,6 +29,9 @@ torch = pytest.importorskip("torch")
 def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The benchmarks can be imported; threads and loggers are afterwards as they were."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
+    for script in SCRIPTS:  # a folder of tests has the name of one
+        if getattr(sys.modules.get(script.stem), "__file__", script.name) is None:
+            monkeypatch.delitem(sys.modules, script.stem)
     threads = cv2.getNumThreads(), torch.get_num_threads()
     levels = {name: logging.getLogger(name).level for name in ("detectron2", "empaste_aug")}
     yield

@@ -135,6 +135,7 @@ def test_console_scripts_start_their_tools(
     assert set(commands) == {
         "empaste-build-bank",
         "empaste-evaluate-bank",
+        "empaste-merge-bank",
         "empaste-preview",
         "empaste-train-classifier",
     }

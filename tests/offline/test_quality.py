@@ -23,10 +23,7 @@ def test_it_lies_between_zero_and_one(rng: np.random.Generator) -> None:
         500,
         saliency_overlap=rng.random(500),
         vote_mean=rng.random(500),
-        segment_vote_mean=rng.random(500),
         segment_logit=rng.normal(0, 8, 500),
-        segment_vote_contrast=rng.normal(0, 4, 500),
-        smoothness=rng.uniform(-14, -3, 500),
     )
     found = believed_quality(values, rng.normal(0, 8, 500))
     assert (found.shape, found.dtype) == ((500,), np.float64)
@@ -56,13 +53,13 @@ def test_it_rises_with_the_prior() -> None:
 
 
 def test_it_is_the_logistic_of_the_weighted_sum() -> None:
-    values = values_of(1, saliency_overlap=0.5, vote_mean=0.25, smoothness=-4)
+    values = values_of(1, saliency_overlap=0.5, vote_mean=0.25, segment_logit=-4)
     score = (
         quality.BIAS
         + quality.PRIOR_WEIGHT * 2
         + QUALITY_WEIGHTS["saliency_overlap"] * 0.5
         + QUALITY_WEIGHTS["vote_mean"] * 0.25
-        - QUALITY_WEIGHTS["smoothness"] * 4
+        - QUALITY_WEIGHTS["segment_logit"] * 4
     )
     (found,) = believed_quality(values, np.array([2.0]))
     assert found == pytest.approx(1 / (1 + np.exp(-score)))
