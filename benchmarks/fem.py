@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from empaste_aug.offline.build import Build
-from empaste_aug.offline.cues import CUES, CueWeights, prior
+from empaste_aug.offline.cues import CUES
 from empaste_aug.offline.datasets import Dataset, load_dataset
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
 from empaste_aug.offline.fem import FEMConfig, f_em
+from empaste_aug.offline.prior import CueWeights, prior, prior_with_occlusion, standardised
 from empaste_aug.offline.progress import progress_bar
 from empaste_aug.offline.proposals.base import encode
 from empaste_aug.offline.quality import QUALITY_WEIGHTS, believed_quality
@@ -44,6 +45,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "activation map": ["cam_mean", "cam_overlap"],
     "saliency": ["saliency_overlap", "is_salient"],
     "contour and smoothness": ["contour", "smoothness"],
+    "occlusion": ["occlusion"],
     "photo's other classes": ["other_classes", "label_margin", "segment_others", "segment_margin"],
 }
 """Cues that are left out together."""
@@ -57,12 +59,14 @@ class Pair:
         category: the class.
         half: 0 (A) or 1 (B).
         cues: (M, number of cues); phi: (M, d) reduced; nearness, score: (M,).
+        drop: (M,) what occlusion says; NaN for segments that are not on the shortlist.
         iou: (M,) of each segment with the best instance of the class.
     """
 
     category: int
     half: int
     cues: NDArray[np.float32]
+    drop: NDArray[np.float32]
     phi: NDArray[np.float32]
     nearness: NDArray[np.float32]
     score: NDArray[np.float64]
@@ -73,11 +77,13 @@ def load_pairs(build: Build, dataset: Dataset) -> list[Pair]:
     """Everything that a variant needs, of the photos that have instance annotations."""
     stage, features = build.foreground_stage, build.feature_stage
     assert stage.cues is not None
+    assert stage.occlusions is not None
     photos = [photo for photo in build.photos if not photo.extra]
     reducer = fit_reducer((features.load(photo)["phi"] for photo in photos), 32)
     pairs = []
     for photo in progress_bar(photos, description="reading", unit="photo"):
         content, cues = features.load(photo), stage.cues.load(photo)["cues"]
+        drop = stage.occlusions.load(photo)["drop"]
         distance = stage.distances.load(photo)["distance"]
         if not len(content["segment"]):
             continue
@@ -90,6 +96,7 @@ def load_pairs(build: Build, dataset: Dataset) -> list[Pair]:
                     category,
                     half,
                     cues[position],
+                    drop[position],
                     reducer(content["phi"]),
                     distance[:, position],
                     0.5 * (1 + np.tanh(0.5 * logit)),
@@ -125,20 +132,29 @@ def choose(
         by_class[pair.category].append(position)
     for positions in by_class.values():
         parts = [pairs[position] for position in positions]
-        counts = [len(part.iou) for part in parts]
-        given = None
-        if weights is not None:
-            given = np.concatenate([prior(part.cues, weights) for part in parts])
+        given = [_prior(part, weights) for part in parts]
+        rows = [np.flatnonzero(~np.isnan(values)) for values in given]  # on the shortlist
         result = f_em(
-            np.concatenate([part.phi for part in parts]),
-            np.repeat(np.arange(len(parts)), counts),
-            np.concatenate([part.nearness for part in parts]),
-            np.concatenate([part.score for part in parts]),
-            prior=given,
+            np.concatenate([part.phi[r] for part, r in zip(parts, rows, strict=True)]),
+            np.repeat(np.arange(len(parts)), [len(r) for r in rows]),
+            np.concatenate([part.nearness[r] for part, r in zip(parts, rows, strict=True)]),
+            np.concatenate([part.score[r] for part, r in zip(parts, rows, strict=True)]),
+            prior=None
+            if weights is None
+            else np.concatenate([v[r] for v, r in zip(given, rows, strict=True)]),
             config=config,
         )
-        chosen[positions] = result.selected - np.cumsum([0, *counts[:-1]])
+        chosen[positions] = np.concatenate(rows)[result.selected]
     return chosen
+
+
+def _prior(pair: Pair, weights: CueWeights | None) -> NDArray[np.float64]:
+    """(M,) as the library's stage makes it; zeros without weights."""
+    if weights is None:
+        return np.zeros(len(pair.iou))
+    if not weights.occlusion:
+        return prior(pair.cues, weights)
+    return prior_with_occlusion(pair.cues, pair.drop, weights)
 
 
 def scores(pairs: Sequence[Pair], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -183,7 +199,9 @@ def fit_weights(pairs: Iterable[Pair], *, decay: float = 0.01, steps: int = 300)
     fitted, the same for all classes.
     """
     parts = list(pairs)
-    inputs = torch.from_numpy(np.concatenate([_standardised(part.cues) for part in parts]))
+    inputs = torch.from_numpy(
+        np.concatenate([standardised(part.cues) for part in parts]).astype(np.float32)
+    )
     gain = np.concatenate([part.iou + 0.5 * (part.iou >= 0.5) for part in parts])
     worth = torch.from_numpy(gain.astype(np.float32))
     group = torch.repeat_interleave(torch.tensor([len(part.iou) for part in parts]))
@@ -202,18 +220,6 @@ def fit_weights(pairs: Iterable[Pair], *, decay: float = 0.01, steps: int = 300)
     fitted = weight.detach().numpy()
     values = (fitted / fitted.mean()).round(2).tolist()
     return CueWeights(**dict(zip(CUES, values, strict=True)))
-
-
-def _standardised(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What `prior` does before it adds up."""
-    columns = [
-        prior(values, replace(_NOTHING, **{name: 1.0}))
-        for name in CUES  # one cue at a time
-    ]
-    return np.stack(columns, axis=1).astype(np.float32)
-
-
-_NOTHING = CueWeights(**dict.fromkeys(CUES, 0.0))
 
 
 def fit_quality(
@@ -238,7 +244,7 @@ def _quality_inputs(
     columns = [list(CUES).index(name) for name in names]
     return np.array(
         [
-            [*pair.cues[row, columns].tolist(), prior(pair.cues, weights)[row]]
+            [*pair.cues[row, columns].tolist(), _prior(pair, weights)[row]]
             for pair, row in zip(pairs, chosen, strict=True)
         ]
     )
@@ -249,9 +255,7 @@ def believed(
 ) -> NDArray[np.float64]:
     """The quality that the library gives the chosen masks."""
     values = np.array([pair.cues[row] for pair, row in zip(pairs, chosen, strict=True)])
-    given = np.array(
-        [prior(pair.cues, weights)[row] for pair, row in zip(pairs, chosen, strict=True)]
-    )
+    given = np.array([_prior(pair, weights)[row] for pair, row in zip(pairs, chosen, strict=True)])
     return believed_quality(values, given)
 
 

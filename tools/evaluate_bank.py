@@ -48,6 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="another bank of the same photos: differences at equal yields, paired by photo",
     )
     parser.add_argument(
+        "--one-per-pair",
+        action="store_true",
+        help="of each photo and class score the bank's first mask alone, without further instances",
+    )
+    parser.add_argument(
         "--sheet",
         metavar="FILE",
         help="draw random, best and worst masks, with the annotated instances (.png, .jpg)",
@@ -86,12 +91,13 @@ def _run(args: argparse.Namespace) -> int:
     check_ranking(bank, args.rank_by)
     other = MaskBank(args.compare) if args.compare else None
     dataset = dataset_from_arguments(args)
-    scores = score_bank(bank, dataset)
+    scores = score_bank(bank, dataset, one_per_pair=args.one_per_pair)
     report = evaluate_bank(
         scores,
         dataset,
         ranking=args.rank_by,
         other=other,
+        one_per_pair=args.one_per_pair,
         bootstrap=args.bootstrap,
         seed=args.seed,
     )

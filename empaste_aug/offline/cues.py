@@ -2,7 +2,7 @@
 
 A cue is a function from `Evidence` to one number per segment, higher where more speaks for it. F-EM
 compares the segments of one photo only, so each cue is brought to mean 0 and variance 1 over them
-and the weighted sum is the prior (`prior`). None of it sees a mask of the ground truth.
+and the weighted sum is the prior (`offline.prior`). None of it sees a mask of the ground truth.
 
 Everything lies on the *evidence grid*: the photo squeezed to GRID x GRID cells, a mask being the
 share of each cell that it covers. That is finer than any of the maps, and small enough that a
@@ -12,14 +12,12 @@ photo's segments fit a processor's cache.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from empaste_aug.types import ArgumentError
 
 GRID = 64
 """Cells a side."""
@@ -204,59 +202,9 @@ CUES: Mapping[str, Callable[[Evidence], Values]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class CueWeights:
-    """The weight of each cue in the prior, by the name of its function; 0 leaves it out.
-
-    All weigh the same: weights fitted on half of the development photos were no better on the other
-    half (benchmarks/fem.md).
-    """
-
-    class_logit: float = 1.0
-    other_classes: float = 1.0
-    label_margin: float = 1.0
-    segment_logit: float = 1.0
-    segment_others: float = 1.0
-    segment_margin: float = 1.0
-    cam_mean: float = 1.0
-    cam_overlap: float = 1.0
-    saliency_overlap: float = 1.0
-    is_salient: float = 1.0
-    contour: float = 1.0
-    smoothness: float = 1.0
-    vote_mean: float = 1.0
-    vote_contrast: float = 1.0
-    segment_vote_mean: float = 1.0
-    segment_vote_contrast: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Raise ArgumentError for a weight that is not finite."""
-        for name, weight in self.as_dict().items():
-            if not np.isfinite(weight):
-                raise ArgumentError(f"{name}: the weight of a cue must be finite, not {weight}")
-
-    def as_dict(self) -> dict[str, float]:
-        """Cue -> weight."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
-
-
 def cue_values(evidence: Evidence) -> NDArray[np.float32]:
     """(M, number of cues) float32, the columns in the order of `CUES`."""
     return np.stack([cue(evidence) for cue in CUES.values()], axis=1)
-
-
-def prior(values: NDArray[np.floating], weights: CueWeights) -> NDArray[np.float64]:
-    """(M,) the weighted sum of what `cue_values` gives, each cue brought to mean 0, variance 1.
-
-    A cue that is the same for all segments of the photo says nothing and counts 0.
-    """
-    wide = values.astype(np.float64)
-    if not len(wide):
-        return np.zeros(0)
-    spread = wide.std(axis=0)
-    says = spread > _TINY * (1 + np.abs(wide).max(axis=0))
-    scores = np.where(says, (wide - wide.mean(axis=0)) / np.where(says, spread, 1.0), 0.0)
-    return np.asarray(scores @ np.array([weights.as_dict()[name] for name in CUES]))
 
 
 def on_grid(masks: Sequence[NDArray[np.bool_]]) -> Values:

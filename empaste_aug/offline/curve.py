@@ -1,7 +1,9 @@
 """The yield curve: how good the best masks of a bank are, at 10 % to 100 % of image-class pairs.
 
 The yield is the number of masks that are kept over the number of image-class pairs of the photos
-with annotations; a bank with several masks per pair can reach more than 1. A cut keeps the masks of
+with annotations. A bank with several masks per pair can reach more than 1, which no row of the
+curve asks for: the figures of all of its masks are the report's `overall`; the curve of the first
+masks alone is that of scores with `one_per_pair` (`scoring.score_bank`). A cut keeps the masks of
 the best rank until it has as many as asked for: over everything (`whole`), or for each class its
 share of the class's own pairs, and one mask at least (`per_class`, so that weak classes are not
 emptied). Where the bank holds fewer, all of them are kept, and the yield is what that gives. Masks

@@ -29,6 +29,7 @@ def evaluate_bank(
     *,
     ranking: str | None = None,
     other: MaskBank | str | Path | None = None,
+    one_per_pair: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -44,6 +45,8 @@ def evaluate_bank(
         ranking: what the yield curve ranks masks by, "quality" or "score"; None for the first of
             these that the bank knows.
         other: another bank of the same photos to compare with.
+        one_per_pair: score the first mask of each photo and class alone (`scoring.score_bank`), of
+            `other` too; scores that are given must have been made so.
         bootstrap: how many times the photos are drawn anew for the intervals; 0 gives none.
         seed: of the drawing, and of the order of masks of equal rank.
 
@@ -83,7 +86,10 @@ def evaluate_bank(
         if ranking is None:
             raise ArgumentError(f"ranking: {opened.path} knows neither quality nor score to cut by")
         check_ranking(other, ranking)
-    scores = bank if isinstance(bank, BankScores) else score_bank(bank, dataset)
+    if isinstance(bank, BankScores):
+        scores = bank
+    else:
+        scores = score_bank(bank, dataset, one_per_pair=one_per_pair)
     draws = PhotoDraws(len(scores.images), bootstrap, seed)
     report: dict[str, Any] = {
         "bank": str(opened.path),
@@ -93,6 +99,7 @@ def evaluate_bank(
         "images_without_annotations": len(dataset.images) - len(scores.images),
         "bank_masks": len(opened),
         "masks_on_crowd": scores.on_crowd,
+        "one_per_pair": one_per_pair,
         "masks_not_evaluated": len(opened) - scores.scored - scores.on_crowd,
         "bootstrap": bootstrap,
         "seed": seed,
@@ -112,7 +119,8 @@ def evaluate_bank(
     report |= {"ranking": ranking, **(rankings[ranking] if ranking else empty)}
     report["rankings"] = rankings
     if other is not None and ranking is not None:
-        theirs = rank_masks(score_bank(other, dataset), ranking, seed)
+        against = score_bank(other, dataset, one_per_pair=one_per_pair)
+        theirs = rank_masks(against, ranking, seed)
         report["comparison"] = {
             "bank": str(other.path),
             "ranking": ranking,

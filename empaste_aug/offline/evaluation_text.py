@@ -51,8 +51,8 @@ def _classes(report: Mapping[str, Any]) -> str:
     )
     lines.append(
         f"of {report['bank_masks']} masks {report['masks_on_crowd']} on crowd regions and "
-        f"{report['masks_not_evaluated']} on extra photos or photos without annotations are not "
-        "scored"
+        f"{report['masks_not_evaluated']} on extra photos or photos without annotations"
+        f"{', or beside the first of their pair,' if report['one_per_pair'] else ''} are not scored"
     )
     return "\n".join(lines)
 

@@ -98,6 +98,9 @@ class FEMResult:
         distance: (N,) float64, of the chosen segment to the last distribution; NaN without EM.
         inlier: (N,) bool, among the class's nearest `inliers` share by that distance.
         history: one entry per round; empty without EM.
+        distances: (M,) float64, of every segment to the last distribution; NaN without EM.
+        values: (M,) float64, what the last E-step compares within each photo, higher is better;
+            without EM the prior, and NaN without that too.
     """
 
     images: NDArray[np.int64]
@@ -106,6 +109,8 @@ class FEMResult:
     distance: NDArray[np.float64]
     inlier: NDArray[np.bool_]
     history: tuple[Iteration, ...]
+    distances: NDArray[np.float64]
+    values: NDArray[np.float64]
 
 
 def f_em(
@@ -162,10 +167,12 @@ def f_em(
     if len(images) < config.min_images or config.iterations == 0:
         nothing = np.full(len(images), np.nan)
         inside = np.ones(len(images), dtype=bool)
-        return FEMResult(images, initial, initial, nothing, inside, ())
+        unknown = np.full(len(owner), np.nan)
+        values = unknown if given is None else given
+        return FEMResult(images, initial, initial, nothing, inside, (), unknown, values)
     features = _preprocess(features, config)
     history: list[Iteration] = []
-    distance = np.empty(0)
+    distance = cost = np.empty(0)
     for _ in range(config.iterations):
         rough = _model(features[selected], config)
         inside = _nearest_share(rough.distances(features[selected]), config.inliers)
@@ -179,9 +186,9 @@ def f_em(
         history.append(Iteration(changed, int(inside.sum()), float(distance[selected].mean())))
         if not changed:
             break
-    distance = distance[selected]
-    inside = _nearest_share(distance, config.inliers)
-    return FEMResult(images, selected, initial, distance, inside, tuple(history))
+    chosen = distance[selected]
+    inside = _nearest_share(chosen, config.inliers)
+    return FEMResult(images, selected, initial, chosen, inside, tuple(history), distance, -cost)
 
 
 def _check(

@@ -11,9 +11,10 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from empaste_aug.offline.alpha import METHODS as ALPHA_METHODS
 from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.classify import Recipe
-from empaste_aug.offline.cues import CUES, CueWeights
 from empaste_aug.offline.fem import FEMConfig
 from empaste_aug.offline.foreground import COVARIANCES, DISTANCES
+from empaste_aug.offline.instances import InstanceConfig
+from empaste_aug.offline.prior import CueWeights
 from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages.selection import RANKINGS, Cut
 
@@ -62,6 +63,7 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         "max_span": Option("drop segments that span this share of the photo's width or height"),
         "erosion": Option("radius: below 1 a share of the square root of the area, else pixels"),
         "max_overlap": Option("of segments with at least this IoU only one stays"),
+        "crop_size": Option("side in pixels of what the classifier is shown of a segment"),
     },
     FEMConfig: {
         "top_n": Option("step 1: choose among this many segments nearest to the anchor"),
@@ -74,6 +76,16 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         "l2_normalise": Option("scale each feature vector to length 1 first"),
         "em_weight": Option("weight of the distance beside the prior"),
         "min_images": Option("a class with fewer photos keeps step 1"),
+    },
+    InstanceConfig: {
+        "max_instances": Option("most masks per photo and class", name="instances"),
+        "min_quality": Option("least quality of a further one", name="instance_quality"),
+        "min_similarity": Option(
+            "least cosine between its features and the first one's", name="instance_similarity"
+        ),
+        "max_overlap": Option(
+            "most that it shares with any other, of the smaller area", name="instance_overlap"
+        ),
     },
     AlphaConfig: {
         "method": Option("how the rim's alpha is found", name="alpha", choices=ALPHA_METHODS),
@@ -89,7 +101,8 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         "decontaminate": Option("take the old background's colours out of the rim"),
     },
     CueWeights: {
-        name: Option("weight of this cue in the prior", name=f"cue_{name}") for name in CUES
+        field.name: Option("weight of this cue in the prior", name=f"cue_{field.name}")
+        for field in fields(CueWeights)
     },
     Cut: {
         "min_score": Option("least probability of a mask's class; the paper: 0.1"),

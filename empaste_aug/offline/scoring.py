@@ -94,10 +94,18 @@ class BankScores:
         return sum(len(group.rows) for group in self.groups)
 
 
-def score_bank(bank: MaskBank | str | Path, dataset: Dataset) -> BankScores:
+def score_bank(
+    bank: MaskBank | str | Path, dataset: Dataset, *, one_per_pair: bool = False
+) -> BankScores:
     """Match a bank's masks with a data set's instances; the module's docstring has the rules.
 
     Classes map by name, photos by image id.
+
+    Args:
+        bank: the bank, or its path.
+        dataset: the photos that it was built from, with instances.
+        one_per_pair: of each photo and class score the bank's first mask alone, as if it held no
+            other: that which F-EM chose, which a build writes before further instances.
 
     Raises:
         ArgumentError: the data set has no instances or lacks a class of the bank, or the bank's
@@ -128,7 +136,7 @@ def score_bank(bank: MaskBank | str | Path, dataset: Dataset) -> BankScores:
         ignored = dataset.ignored(image)
         own = categories[bank.index["category_id"][here]]
         for category in dict.fromkeys(own.tolist()):
-            chosen = np.array(here, dtype=np.int64)[own == category]
+            chosen = np.array(here, dtype=np.int64)[own == category][: 1 if one_per_pair else None]
             masks = [placed_mask(bank, int(row), image) for row in chosen]
             group = _score_group(position, image, category, chosen, masks, truths, ignored)
             on_crowd += len(masks) - len(group.rows)

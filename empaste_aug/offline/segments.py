@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from empaste_aug.types import ArgumentError, tight_box
 
+LEAST_HALF = 2.0**-8
+"""Values that are all smaller than this lose too many digits in float16."""
+
 if TYPE_CHECKING:
     from empaste_aug.offline.classify import Classifier
 
@@ -33,12 +36,15 @@ class SegmentConfig:
             The paper does not give it.
         max_overlap: of segments whose IoU reaches this only that with the strongest contour stays;
             None keeps them all, as the paper does.
+        crop_size: the side in pixels of what the classifier is shown; None for its own input size,
+            as in the paper. At 128 a segment costs a third of what it costs at 224.
     """
 
     min_area: float = 0.01
     max_span: float = 2.0
     erosion: float = 0.02
     max_overlap: float | None = 0.95
+    crop_size: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ArgumentError for a constant out of its range."""
@@ -50,6 +56,8 @@ class SegmentConfig:
             raise ArgumentError(f"erosion: must not be negative, not {self.erosion}")
         if self.max_overlap is not None and not 0 < self.max_overlap <= 1:
             raise ArgumentError(f"max_overlap: must be in (0, 1], not {self.max_overlap}")
+        if self.crop_size is not None and self.crop_size < 32:
+            raise ArgumentError(f"crop_size: must be at least 32 px, not {self.crop_size}")
 
 
 def distances_to_anchors(
@@ -150,8 +158,9 @@ def segment_crop(
     square = np.empty((side, side, 3), dtype=np.uint8)
     square[:] = np.asarray(grey, dtype=np.uint8)
     top, left = (side - height) // 2, (side - width) // 2
-    inside = mask[y0:y1, x0:x1]
-    square[top : top + height, left : left + width][inside] = image[y0:y1, x0:x1][inside]
+    place = square[top : top + height, left : left + width]
+    inside = mask[y0:y1, x0:x1].view(np.uint8)
+    place[:] = cv2.copyTo(image[y0:y1, x0:x1], inside, np.ascontiguousarray(place))
     interpolation = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(square, (size, size), interpolation=interpolation), np.uint8)
 
@@ -168,6 +177,7 @@ def segment_features(
     masks: Sequence[NDArray[np.bool_]],
     *,
     erosion: float = SegmentConfig.erosion,
+    crop_size: int | None = None,
     batch_size: int = 64,
 ) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
     """phi and the logits of every segment of one photo, computed once (paper, 3.1, Alg. 1).
@@ -180,6 +190,7 @@ def segment_features(
         image: (H, W, 3) uint8 RGB.
         masks: M masks (H, W) bool, none of them empty.
         erosion: see `erode`.
+        crop_size: side in pixels of the crops; None for the classifier's own input size.
         batch_size: segments per forward pass.
 
     Returns:
@@ -194,24 +205,35 @@ def segment_features(
         raise ArgumentError(f"batch_size: must be positive, not {batch_size}")
     device = next(classifier.parameters()).device
     grey = classifier_grey(classifier.mean)
-    size = classifier.input_size
+    size = crop_size or classifier.input_size
     features: list[NDArray[np.float32]] = []
     logits: list[NDArray[np.float32]] = []
     with torch.inference_mode():
         for start in range(0, max(len(masks), 1), batch_size):  # no mask: one batch of none
             batch = masks[start : start + batch_size]
-            inputs = torch.zeros((len(batch), 3, size, size))
+            crops = np.empty((len(batch), size, size, 3), dtype=np.uint8)
             for row, mask in enumerate(batch):
-                crop = segment_crop(image, mask, size=size, erosion=erosion, grey=grey)
-                inputs[row] = classifier.preprocess(crop)
-            phi = classifier.features(inputs.to(device))
+                crops[row] = segment_crop(image, mask, size=size, erosion=erosion, grey=grey)
+            # Permuted, not copied: channels last, which is fastest on a CPU.
+            inputs = classifier.normalize(torch.from_numpy(crops).to(device).permute(0, 3, 1, 2))
+            phi = classifier.features(inputs)
             logits.append(classifier.logits(phi).float().cpu().numpy())
             features.append(phi.float().cpu().numpy())
-    return _compact(np.concatenate(features)), np.concatenate(logits)
+    return compact(np.concatenate(features), "features"), np.concatenate(logits)
 
 
-def _compact(phi: NDArray[np.float32]) -> NDArray[np.floating]:
-    if not np.isfinite(phi).all():
-        raise ArgumentError("classifier: gives features that are not finite")
-    fits = np.abs(phi).max(initial=0.0) <= np.finfo(np.float16).max
-    return phi.astype(np.float16) if fits else phi
+def compact(values: NDArray[np.float32], what: str) -> NDArray[np.floating]:
+    """What a classifier gives as float16, or as it is where a value is out of float16's range.
+
+    Args:
+        values: of any shape.
+        what: their name for the message.
+
+    Raises:
+        ArgumentError: they are not finite.
+    """
+    if not np.isfinite(values).all():
+        raise ArgumentError(f"classifier: gives {what} that are not finite")
+    peak = float(np.abs(values).max(initial=0.0))
+    fits = peak == 0 or LEAST_HALF <= peak <= float(np.finfo(np.float16).max)
+    return values.astype(np.float16) if fits else values

@@ -23,7 +23,7 @@ from empaste_aug import ArgumentError, BankError, MaskBank
 from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.build import STAGES, Build, build_bank
 from empaste_aug.offline.classify import Classifier, Recipe, train_classifier
-from empaste_aug.offline.cues import CueWeights
+from empaste_aug.offline.prior import CueWeights
 from empaste_aug.offline.datasets import Dataset, load_folder
 from empaste_aug.offline.fem import FEMConfig
 from empaste_aug.offline.proposals.base import Segment
@@ -339,9 +339,11 @@ def test_a_new_version_of_a_stage_recomputes_what_depends_on_it(
     output = tmp_path / "bank"
     build_bank(dataset, output, **options)
     versions = MaskBank(output).manifest["config"]["versions"]
-    stages = {*STAGES, "distances", "activations", "salient", "head", "cues"}
-    assert versions == dict.fromkeys(stages, 1) | {"fem": 2, "bank": 2}
-    monkeypatch.setattr(FeatureStage, "version", 2)
+    stages = {*STAGES, "distances", "activations", "salient", "head", "cues", "occlusions"}
+    assert versions.keys() == stages
+    assert all(isinstance(version, int) for version in versions.values())
+    newer = FeatureStage.version + 1
+    monkeypatch.setattr(FeatureStage, "version", newer)
     with pytest.raises(BankError, match="overwrite"):
         build_bank(dataset, output, **options)
     report = build_bank(dataset, output, **options, overwrite=True)
@@ -350,7 +352,7 @@ def test_a_new_version_of_a_stage_recomputes_what_depends_on_it(
         "fem",
         "bank",
     }
-    assert MaskBank(output).manifest["config"]["versions"]["features"] == 2
+    assert MaskBank(output).manifest["config"]["versions"]["features"] == newer
 
 
 def test_damage_that_leaves_no_trace_is_found_when_the_file_is_read(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""Each cue on evidence made by hand, where the right segment is plain; and the prior of them."""
+"""Each cue on evidence made by hand, where the right segment is plain."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import cv2
@@ -10,8 +9,8 @@ import numpy as np
 import pytest
 
 from empaste_aug.offline import cues
-from empaste_aug.offline.cues import CUES, GRID, CueWeights, Evidence, cue_values, on_grid, prior
-from empaste_aug.types import ArgumentError
+from empaste_aug.offline.cues import CUES, GRID, Evidence, cue_values, on_grid
+from empaste_aug.offline.prior import CueWeights, prior
 
 UNKNOWN_MAP = np.full((GRID, GRID), np.nan)
 
@@ -166,14 +165,6 @@ def test_a_segment_with_soft_rim_counts_by_its_shares() -> None:
     np.testing.assert_allclose(evidence(mask).areas, [75], atol=1e-3)
 
 
-def test_every_cue_has_a_weight_and_no_weight_is_without_a_cue() -> None:
-    assert sorted(CUES) == sorted(field.name for field in fields(CueWeights))
-    assert CueWeights(contour=7).as_dict() == {**CueWeights().as_dict(), "contour": 7}
-    for bad in (np.nan, np.inf):
-        with pytest.raises(ArgumentError, match="smoothness"):
-            CueWeights(smoothness=bad)
-
-
 def full_evidence(rng: np.random.Generator, count: int, classes: int = 3, **known: Any) -> Evidence:
     corners = rng.integers(0, 40, (count, 2))
     masks = [box(int(x), int(y), int(x) + 16, int(y) + 20) for x, y in corners]
@@ -223,42 +214,6 @@ def test_the_columns_are_in_the_order_of_the_cues(rng: np.random.Generator) -> N
     for column, cue in enumerate(CUES.values()):
         np.testing.assert_array_equal(values[:, column], cue(seen))
     assert len(np.unique(values.round(4), axis=1).T) == len(CUES)
-
-
-def weights_of(**given: float) -> CueWeights:
-    """Weight 0 for all others."""
-    return CueWeights(**{**dict.fromkeys(CUES, 0.0), **given})
-
-
-def test_the_prior_is_the_weighted_sum_of_standardised_cues() -> None:
-    values = np.zeros((4, len(CUES)), np.float32)
-    columns = list(CUES)
-    values[:, columns.index("contour")] = [1, 3, 1, 3]
-    values[:, columns.index("cam_mean")] = [10, 10, 20, 20]
-    scores = prior(values, weights_of(contour=2, cam_mean=-0.5))
-    np.testing.assert_allclose(scores, [-2 + 0.5, 2 + 0.5, -2 - 0.5, 2 - 0.5])
-    np.testing.assert_array_equal(prior(values, weights_of()), 0)
-
-
-def test_a_constant_cue_says_nothing(rng: np.random.Generator) -> None:
-    values = rng.normal(size=(9, len(CUES))).astype(np.float32)
-    before = values.copy()
-    column = list(CUES).index("vote_mean")
-    for constant in (0.0, 0.1, -1234.567):
-        values[:, column] = constant
-        expected = prior(before, CueWeights(vote_mean=0))
-        np.testing.assert_array_equal(prior(values, CueWeights(vote_mean=50)), expected)
-    np.testing.assert_array_equal(prior(values[:1], CueWeights()), [0])
-
-
-def test_the_prior_does_not_see_the_unit_of_a_cue(rng: np.random.Generator) -> None:
-    values = rng.normal(size=(12, len(CUES))).astype(np.float64)
-    scale = rng.uniform(0.1, 30, len(CUES))
-    shift = rng.uniform(-40, 40, len(CUES))
-    expected = prior(values, CueWeights())
-    np.testing.assert_allclose(prior(values * scale + shift, CueWeights()), expected, atol=1e-9)
-    assert abs(expected.mean()) < 1e-12
-    assert expected.std() > 0.1
 
 
 def test_the_right_segment_has_the_highest_prior() -> None:

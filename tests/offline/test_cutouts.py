@@ -46,7 +46,12 @@ def write_bank(folder: Path, **options: Any) -> MaskBank:
     photos = [Photo(labelled, (0, 1), "0"), Photo(labelled, (0,), "0", extra=True)]
     choices: list[Any] = [
         SimpleNamespace(
-            photo=name, category_id=category, segment=segment, score=0.5, distance=float("nan")
+            photo=name,
+            category_id=category,
+            segment=segment,
+            score=0.5,
+            distance=float("nan"),
+            instance=0,
         )
         for name, category, segment in (("a", 1, 1), ("extra/a", 0, 1), ("a", 0, 0))
     ]

@@ -225,3 +225,22 @@ def test_ranked_masks_know_their_number(tmp_path: Path) -> None:
     assert isinstance(ranked, RankedMasks)
     assert len(ranked) == scores.scored == 6
     assert ranked.pairs.sum() == PHOTOS
+
+
+def test_the_first_mask_of_every_pair_alone(tmp_path: Path) -> None:
+    """Further instances rank higher here; without them it is the bank that never had them."""
+    dataset = make_dataset({"a": [0], "b": [0]}, {key: [CAT] for key in "ab"})
+    first = [("a", 0, box(0, 0, 6, 10)), ("b", 0, box(0, 0, 8, 10))]
+    further = [("a", 0, box(0, 0, 10, 10)), ("a", 0, box(20, 0, 30, 10))]
+    masks = [first[0], *further, first[1]]
+    bank = write_bank(tmp_path / "more", masks, qualities=[1.0, 3.0, 4.0, 2.0])
+    alone = write_bank(tmp_path / "one", first, qualities=[1.0, 2.0])
+    assert evaluate_bank(bank, dataset, bootstrap=0)["overall"]["masks"] == 4
+    found = evaluate_bank(bank, dataset, one_per_pair=True, other=bank, bootstrap=20)
+    expected = evaluate_bank(alone, dataset, other=alone, bootstrap=20)
+    for key in ("overall", "curve", "curve_per_class", "all_pairs", "failures"):
+        assert found[key] == expected[key]
+    assert found["comparison"]["curve"] == expected["comparison"]["curve"]
+    assert (found["bank_masks"], found["masks_not_evaluated"]) == (4, 2)
+    assert "beside the first of their pair" in format_report(found)
+    assert "beside the first of their pair" not in format_report(expected)

@@ -187,3 +187,18 @@ def test_bad_priors_are_named() -> None:
 def test_a_bad_weight_is_named(weight: float) -> None:
     with pytest.raises(ArgumentError, match="em_weight"):
         FEMConfig(em_weight=weight)
+
+
+def test_every_segment_has_its_distance_and_value(rng: np.random.Generator) -> None:
+    features, image, before = random_data(rng)
+    ones = np.ones(len(features))
+    for prior in (before, None):
+        result = f_em(features, image, ones, rng.random(len(image)), prior=prior)
+        assert result.distances.shape == result.values.shape == image.shape
+        np.testing.assert_array_equal(result.distances[result.selected], result.distance)
+        assert result.selected.tolist() == best_rows(image, result.values)
+    still = f_em(features, image, ones, ones, prior=before, config=FEMConfig(iterations=0))
+    assert np.isnan(still.distances).all()
+    np.testing.assert_array_equal(still.values, before)
+    nothing = f_em(features, image, ones, ones, config=FEMConfig(iterations=0))
+    assert np.isnan(nothing.values).all()

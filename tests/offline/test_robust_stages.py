@@ -5,7 +5,9 @@ The saliency network is replaced by "how far from grey", so that no weights are 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,22 +24,27 @@ from empaste_aug.offline.classify.backbone import Backbone
 from empaste_aug.offline.cues import CUES, GRID
 from empaste_aug.offline.datasets.base import LabelledImage
 from empaste_aug.offline.fem import FEMConfig
+from empaste_aug.offline.instances import InstanceConfig
+from empaste_aug.offline.prior import shortlist
 from empaste_aug.offline.proposals import saliency as saliency_method
 from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages import head as head_stage
+from empaste_aug.offline.stages import occlusions as occlusion_stage
 from empaste_aug.offline.stages import proposals as proposal_stage
 from empaste_aug.offline.stages.activations import ActivationStage
 from empaste_aug.offline.stages.base import Progress
 from empaste_aug.offline.stages.cams import CamStage
 from empaste_aug.offline.stages.cues import CueStage
+from empaste_aug.offline.stages.distances import DistanceStage
 from empaste_aug.offline.stages.features import FeatureStage
-from empaste_aug.offline.stages.foregrounds import DistanceStage, ForegroundStage
+from empaste_aug.offline.stages.foregrounds import ForegroundStage
 from empaste_aug.offline.stages.head import HeadStage
+from empaste_aug.offline.stages.occlusions import OcclusionStage
 from empaste_aug.offline.stages.photos import Photo, hash_files
 from empaste_aug.offline.stages.pool import SegmentPool, decode_masks
 from empaste_aug.offline.stages.proposals import ProposalStage
-from empaste_aug.offline.stages.saliency import SaliencyStage
+from empaste_aug.offline.stages.saliency import SaliencyStage, distinct
 from empaste_aug.offline.stages.salient import PATCHES, SalientStage, dull_patches
 from empaste_aug.types import ArgumentError
 
@@ -159,6 +166,7 @@ class Chain:
     salient: SalientStage
     head: HeadStage
     cues: CueStage
+    occlusions: OcclusionStage
     fem: ForegroundStage
 
 
@@ -179,6 +187,7 @@ def chain(
     salient = SalientStage(work, classifier, segments, threads=threads)
     head = HeadStage(work, salient, features, photos, photos, NAMES)
     cues = CueStage(work, activations, saliency, features, head, NAMES)
+    occlusions = OcclusionStage(work, cues, threads=threads)
     cams = CamStage(
         work, classifier, NAMES, threshold=0.5, component="all", sizes=None, threads=threads
     )
@@ -189,9 +198,12 @@ def chain(
         NAMES,
         config=FEMConfig(min_images=2),
         cues=cues,
+        occlusions=occlusions,
         reduce=2,
     )
-    return Chain(activations, saliency, proposals, pool, features, salient, head, cues, fem)
+    return Chain(
+        activations, saliency, proposals, pool, features, salient, head, cues, occlusions, fem
+    )
 
 
 def run_all(stages: Chain, photos: list[Photo], *, redo: bool = False) -> list[Progress]:
@@ -238,6 +250,27 @@ def test_activations_follow_the_labels(
     assert default.key != finished.activations.key
     with pytest.raises(ArgumentError, match="does not know"):
         ActivationStage(work, classifier, ["cat"], sizes=None, threads=1)
+
+
+@pytest.mark.parametrize("scale", [1e5, 1e-8])
+def test_maps_out_of_float16s_range_are_kept(
+    tmp_path: Path, classifier: Classifier, photos: list[Photo], finished: Chain, scale: float
+) -> None:
+    loud = copy.deepcopy(classifier)
+    with torch.no_grad():
+        loud.head.weight.mul_(scale)
+    stage = ActivationStage(tmp_path, loud, NAMES, sizes=(64,), threads=1)
+    stage.run(photos[:1], progress=False)
+    maps = stage.load(photos[0])["maps"]
+    assert maps.dtype == np.float32
+    usual = finished.activations.load(photos[0])["maps"].astype(np.float32)
+    np.testing.assert_allclose(maps / scale, usual, rtol=1e-2, atol=2e-3 * np.abs(usual).max())
+
+
+def test_windows_that_show_the_same_are_looked_at_once() -> None:
+    first, close, other = (0, 0, 40, 40), (2, 2, 42, 42), (60, 10, 90, 70)
+    assert distinct([first, close, other, (0, 0, 95, 95)], 100, 100) == [first, other]
+    assert distinct([], 100, 100) == []
 
 
 def test_the_saliency_map_and_the_whole_object(finished: Chain, photos: list[Photo]) -> None:
@@ -326,6 +359,31 @@ def test_cutouts_to_learn_from(finished: Chain, photos: list[Photo]) -> None:
     assert (phi[salient].argmax(axis=1) == 0).all()  # the red channel
     assert not phi[~salient].any()  # grey
     assert phi[salient].min(axis=0)[0] > 0
+
+
+def test_cutouts_of_the_main_photos_come_from_the_saliency_stage(
+    tmp_path: Path,
+    finished: Chain,
+    photos: list[Photo],
+    classifier: Classifier,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options: dict[str, Any] = {"saliency": finished.saliency, "threads": 1}
+    stage = SalientStage(tmp_path, classifier, SegmentConfig(), **options)
+    alone = finished.salient
+    assert stage.key != alone.key
+    assert stage.token(photos[0]) == finished.saliency.token(photos[0]) != alone.token(photos[0])
+    extra = dataclasses.replace(photos[0], extra=True)
+    assert stage.token(extra) == alone.token(extra)
+    for photo in (photos[0], photos[2], extra):
+        phi, salient = (stage.compute(photo)[name] for name in ("phi", "salient"))
+        expected = alone.load(photos[0] if photo.extra else photo)
+        np.testing.assert_allclose(phi[salient], expected["phi"][expected["salient"]], rtol=1e-3)
+        assert phi[~salient].max() < 0.01 < phi[salient].max()
+    monkeypatch.setattr(stage.method, "model", None)
+    stage.compute(photos[0])  # the network is not asked
+    with pytest.raises(TypeError):
+        stage.compute(extra)
 
 
 def test_patches_lie_on_what_is_dull(rng: np.random.Generator) -> None:
@@ -499,3 +557,96 @@ def test_the_same_bytes_with_threads_and_twice(
         expected = files_of(finished.cues.cache.work / name)
         assert expected
         assert files_of(tmp_path / "again" / name) == expected
+
+
+def test_candidates_for_further_instances(finished: Chain, photos: list[Photo]) -> None:
+    def stage(**options: Any) -> ForegroundStage:
+        given = finished.fem
+        return ForegroundStage(
+            given.cache.work, given.features, given.distances, NAMES, config=given.config,
+            cues=given.cues, occlusions=given.occlusions, reduce=2,
+                instances=InstanceConfig(**options),
+        )  # fmt: skip
+
+    assert finished.fem.candidates(photos) == []
+    assert stage(min_quality=0.9).key == finished.fem.key  # of no use with one instance
+    everything = stage(max_instances=3, min_quality=0.0, min_similarity=-1.0)
+    assert stage(max_instances=2, min_quality=0.0, min_similarity=-1.0).key == everything.key
+    assert everything.key != finished.fem.key
+    everything.run(photos, progress=False)
+    choices = everything.choices(photos)
+    assert choices == finished.fem.choices(photos)
+    found = everything.candidates(photos)
+    for made in choices:
+        own = [
+            (candidate.choice.segment, candidate)
+            for candidate in found
+            if (candidate.choice.photo, candidate.choice.category_id)
+            == (made.photo, made.category_id)
+        ]
+        photo = next(photo for photo in photos if photo.name == made.photo)
+        rows = finished.features.load(photo)["segment"].tolist()
+        assert sorted([made.segment, *(segment for segment, _ in own)]) == sorted(rows)
+    limit = sorted(candidate.choice.quality for candidate in found)[len(found) // 2]
+    better = stage(max_instances=3, min_quality=limit, min_similarity=-1.0)
+    better.run(photos, progress=False)
+    assert better.candidates(photos) == [c for c in found if c.choice.quality >= limit]
+    alike = stage(max_instances=3, min_quality=0.0, min_similarity=0.9)
+    alike.run(photos, progress=False)
+    assert 0 < len(alike.candidates(photos)) < len(found)
+
+
+def test_further_instances_need_cues(finished: Chain) -> None:
+    given = finished.fem
+    with pytest.raises(ArgumentError, match="max_instances"):
+        ForegroundStage(
+            given.cache.work, given.features, given.distances, NAMES, config=given.config,
+            instances=InstanceConfig(max_instances=2),
+        )  # fmt: skip
+
+
+def test_occlusion_is_measured_for_the_shortlist_of_each_label(
+    tmp_path: Path, finished: Chain, photos: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for photo in photos:
+        drop = finished.occlusions.load(photo)["drop"]
+        assert drop.shape == finished.cues.load(photo)["cues"].shape[:2]
+        assert not np.isnan(drop).any()  # fewer segments than the shortlist takes
+    shutil.copytree(finished.cues.cache.work, tmp_path / "work")
+    cues = finished.cues
+    monkeypatch.setattr(occlusion_stage, "SHORTLIST", 2)
+    monkeypatch.setattr(occlusion_stage, "shortlist", lambda values: shortlist(values, 2))
+    stage = OcclusionStage(tmp_path / "work", cues, threads=1)
+    assert stage.key != finished.occlusions.key
+    stage.run(photos, progress=False)
+    for photo in photos[:3]:
+        drop = stage.load(photo)["drop"]
+        whole = finished.occlusions.load(photo)["drop"]
+        for label, values, all_values in zip(photo.labels, drop, whole, strict=True):
+            listed = np.flatnonzero(~np.isnan(values))
+            position = photo.labels.index(label)
+            assert listed.tolist() == shortlist(cues.load(photo)["cues"][position], 2).tolist()
+            np.testing.assert_allclose(values[listed], all_values[listed], rtol=1e-5)
+
+
+def test_the_object_of_a_label_takes_most_of_its_class_along(
+    finished: Chain, photos: list[Photo]
+) -> None:
+    photo = photos[2]
+    found = finished.pool.segments(photo)
+    masks = decode_masks(found, finished.features.load(photo)["segment"])
+    for label, drop in zip(photo.labels, finished.occlusions.load(photo)["drop"], strict=True):
+        best = masks[int(drop.argmax())]
+        own = square(NAMES[label])
+        assert (best & own).sum() / (best | own).sum() > 0.9
+
+
+def test_without_occlusion_all_segments_are_compared(finished: Chain, photos: list[Photo]) -> None:
+    fem = finished.fem
+    plain = ForegroundStage(
+        fem.cache.work, fem.features, fem.distances, NAMES,
+        config=fem.config, cues=fem.cues, reduce=2,
+    )  # fmt: skip
+    assert plain.key != fem.key
+    plain.run(photos, progress=False)
+    assert len(plain.choices(photos)) == len(fem.choices(photos))

@@ -30,9 +30,9 @@ class ColourClassifier(torch.nn.Module):
         with torch.no_grad():
             self.head.weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
 
-    def preprocess(self, rgb: np.ndarray) -> torch.Tensor:
-        assert rgb.shape == (16, 16, 3)
-        return torch.from_numpy(rgb).permute(2, 0, 1).float() / 255
+    def normalize(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen = tuple(images.shape[1:])
+        return images.float() / 255
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(dim=(2, 3))
@@ -161,6 +161,14 @@ def test_features_of_each_segment_in_any_batch_size() -> None:
         assert phi[2, 1] == pytest.approx(0.375, abs=0.02)
 
 
+def test_the_classifier_is_shown_crops_of_the_size_that_is_wanted() -> None:
+    classifier, image = ColourClassifier(), np.full((40, 60, 3), (255, 0, 0), dtype=np.uint8)
+    for crop_size, side in ((None, 16), (48, 48)):
+        phi, _ = segment_features(classifier, image, [box_mask(2, 2, 20, 20)], crop_size=crop_size)
+        assert classifier.seen == (3, side, side)
+        np.testing.assert_allclose(phi, [[1, 0, 0]], atol=1e-3)
+
+
 def test_no_segment_gives_empty_features() -> None:
     phi, logits = segment_features(ColourClassifier(), np.zeros((40, 60, 3), np.uint8), [])
     assert phi.shape == (0, 3)
@@ -173,7 +181,9 @@ def test_grey_is_the_mean_colour() -> None:
     assert classifier_grey((0.485, 0.456, 0.406)) == (124, 116, 104)
 
 
-@pytest.mark.parametrize("option", [{"min_area": 1.0}, {"max_span": 0.0}, {"erosion": -0.1}])
+@pytest.mark.parametrize(
+    "option", [{"min_area": 1.0}, {"max_span": 0.0}, {"erosion": -0.1}, {"crop_size": 31}]
+)
 def test_bad_constants_are_named(option: dict[str, float]) -> None:
     with pytest.raises(ArgumentError, match=next(iter(option))):
         SegmentConfig(**option)
@@ -193,6 +203,10 @@ def test_features_out_of_float16s_range_are_kept_in_float32() -> None:
     np.testing.assert_allclose(phi[0], 1e6 * 200 / 255, rtol=1e-3)
     quiet, _ = segment_features(ColourClassifier().eval(), image, masks)
     assert quiet.dtype == np.float16
+    Loud.factor = 1e-7
+    faint, _ = segment_features(Loud().eval(), image, masks)
+    assert faint.dtype == np.float32
+    np.testing.assert_allclose(faint[0], 1e-7 * 200 / 255, rtol=1e-3)
     Loud.factor = float("inf")
     with pytest.raises(ArgumentError, match="not finite"):
         segment_features(Loud().eval(), image, masks)

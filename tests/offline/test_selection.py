@@ -159,3 +159,34 @@ def test_without_a_prior_quality_is_the_rank_within_the_class() -> None:
 def test_bad_cuts_are_named(option: str, value: object) -> None:
     with pytest.raises(ArgumentError, match=option):
         Cut(**{option: value})
+
+
+def further(photo: str, instance: int, quality: float, category: int = 0) -> Choice:
+    return Choice(photo, category, 0, 0.5, 1.0, True, False, quality, instance)
+
+
+def test_further_instances_do_not_count_in_the_share() -> None:
+    choices = [
+        further("a", 0, 0.9),
+        further("a", 1, 0.8),
+        further("a", 2, 0.4),
+        further("b", 0, 0.5),
+        further("b", 1, 0.6),
+        further("c", 0, 0.3),
+        further("c", 1, 0.95),
+        further("d", 0, 0.2, 1),
+        further("d", 1, 0.25, 1),
+    ]
+    quality = qualities(choices)
+
+    def kept(**options: object) -> list[int]:
+        return np.flatnonzero(select(choices, quality, Cut(**options), {0: 3, 1: 1})).tolist()
+
+    assert kept() == list(range(9))
+    # Two first masks, and what is as good as the worse of them on the same photos.
+    assert kept(keep=0.5) == [0, 1, 3, 4]
+    assert kept(keep=0.25) == [0]
+    # Of class 1 its only first mask, and the better one beside it.
+    assert kept(keep=0.6, keep_per_class=True) == [0, 1, 3, 4, 7, 8]
+    # Without its first mask none is kept.
+    assert kept(min_quality=0.55) == [0, 1]

@@ -44,16 +44,8 @@ class Sam:
         revision: of a hub model, a branch, tag or commit.
         local_files_only: take a hub model from the local cache alone; never download.
         device: "cpu", "cuda", ...; it does not change the output beyond rounding.
-        points_per_side: the grid has this many points a side.
-        points_per_batch: points in one forward pass; it does not change the output beyond
-            rounding. Memory grows with it and with `max_side`.
-        pred_iou_thresh: masks of a lower predicted IoU are dropped; 0 keeps all.
-        stability_score_thresh: masks whose IoU between a stricter and a laxer cut is lower are
-            dropped; 0 keeps all.
-        box_nms_thresh: a mask is dropped where its box has a higher IoU with that of a better one.
-        crop_n_layers: layer i repeats it all on 4 ** i crops of the photo, for small objects;
-            the grid is that of the whole photo in each of them.
-        max_side: larger photos are shrunk to it, and their masks enlarged by nearest neighbour.
+        points_per_side, points_per_batch, pred_iou_thresh, stability_score_thresh, box_nms_thresh,
+            crop_n_layers, max_side: as in `PointGrid`; crops have the grid of the whole photo.
         min_area, max_overlap, max_segments: as in `Selection`.
 
     Raises:
@@ -72,16 +64,16 @@ class Sam:
         revision: str | None = None,
         local_files_only: bool = False,
         device: str = "cpu",
-        points_per_side: int = 32,
-        points_per_batch: int = 64,
-        pred_iou_thresh: float = 0.88,
-        stability_score_thresh: float = 0.95,
-        box_nms_thresh: float = 0.7,
-        crop_n_layers: int = 0,
-        max_side: int = 1024,
-        min_area: float = 0.0,
-        max_overlap: float | None = None,
-        max_segments: int | None = None,
+        points_per_side: int = PointGrid.points_per_side,
+        points_per_batch: int = PointGrid.points_per_batch,
+        pred_iou_thresh: float = PointGrid.pred_iou_thresh,
+        stability_score_thresh: float = PointGrid.stability_score_thresh,
+        box_nms_thresh: float = PointGrid.box_nms_thresh,
+        crop_n_layers: int = PointGrid.crop_n_layers,
+        max_side: int = PointGrid.max_side,
+        min_area: float = Selection.min_area,
+        max_overlap: float | None = Selection.max_overlap,
+        max_segments: int | None = Selection.max_segments,
     ) -> None:
         self.grid = PointGrid(
             points_per_side=points_per_side,

@@ -33,9 +33,9 @@ class Selection:
         ArgumentError: a value is out of range.
     """
 
-    min_area: float
-    max_overlap: float | None
-    max_segments: int | None
+    min_area: float = 0.0
+    max_overlap: float | None = None
+    max_segments: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ArgumentError for a value out of its range."""

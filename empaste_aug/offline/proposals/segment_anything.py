@@ -56,10 +56,9 @@ class SegmentAnything:
         checkpoint: the weight file, such as sam_vit_h_4b8939.pth.
         model_type: its key in the package's `sam_model_registry`: "vit_h", "vit_l", "vit_b", ...
         package: the import name of a package with the same interface, such as "mobile_sam".
-        device, points_per_side, points_per_batch, pred_iou_thresh, stability_score_thresh,
-            box_nms_thresh, crop_n_layers, max_side: as in `Sam`.
-        crop_n_points_downscale_factor: layer i has `points_per_side` / this ** i points a side
-            (transformers' pipeline, and so `Sam`, can do only 1).
+        device: "cpu", "cuda", ...; it does not change the output beyond rounding.
+        points_per_side, points_per_batch, pred_iou_thresh, stability_score_thresh, box_nms_thresh,
+            crop_n_layers, crop_n_points_downscale_factor, max_side: as in `PointGrid`.
         min_area, max_overlap, max_segments: as in `Selection`.
 
     Raises:
@@ -77,17 +76,17 @@ class SegmentAnything:
         model_type: str = "vit_h",
         package: str = "segment_anything",
         device: str = "cpu",
-        points_per_side: int = 32,
-        points_per_batch: int = 64,
-        pred_iou_thresh: float = 0.88,
-        stability_score_thresh: float = 0.95,
-        box_nms_thresh: float = 0.7,
-        crop_n_layers: int = 0,
-        crop_n_points_downscale_factor: int = 1,
-        max_side: int = 1024,
-        min_area: float = 0.0,
-        max_overlap: float | None = None,
-        max_segments: int | None = None,
+        points_per_side: int = PointGrid.points_per_side,
+        points_per_batch: int = PointGrid.points_per_batch,
+        pred_iou_thresh: float = PointGrid.pred_iou_thresh,
+        stability_score_thresh: float = PointGrid.stability_score_thresh,
+        box_nms_thresh: float = PointGrid.box_nms_thresh,
+        crop_n_layers: int = PointGrid.crop_n_layers,
+        crop_n_points_downscale_factor: int = PointGrid.crop_n_points_downscale_factor,
+        max_side: int = PointGrid.max_side,
+        min_area: float = Selection.min_area,
+        max_overlap: float | None = Selection.max_overlap,
+        max_segments: int | None = Selection.max_segments,
     ) -> None:
         self.grid = PointGrid(
             points_per_side=points_per_side,

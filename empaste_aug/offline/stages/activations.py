@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from empaste_aug.offline.activation import SIZES, class_activation
 from empaste_aug.offline.classify import Classifier
+from empaste_aug.offline.segments import compact
 from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.photos import Photo
 
 
 class ActivationStage(PhotoStage):
-    """Per photo: ``maps`` (K, GRID, GRID) float16, one for each of the photo's K labels.
+    """Per photo: ``maps`` (K, GRID, GRID) float16, one for each of the photo's K labels;
+    float32 where they are out of float16's range.
 
     Args:
         work: the work folder.
@@ -27,6 +27,7 @@ class ActivationStage(PhotoStage):
     """
 
     name: ClassVar[str] = "activations"
+    version: ClassVar[int] = 2
     uses_labels: ClassVar[bool] = True
 
     def __init__(
@@ -53,4 +54,4 @@ class ActivationStage(PhotoStage):
         """The maps of the photo's classes."""
         columns = [self.columns[label] for label in photo.labels]
         maps = class_activation(self.classifier, photo.read(), columns, sizes=self.sizes)
-        return {"maps": maps.astype(np.float16)}
+        return {"maps": compact(maps, "activation maps")}

@@ -16,15 +16,16 @@ from empaste_aug.offline.classify import Recipe
 from empaste_aug.offline.classify.backbone import DEFAULT_BACKBONE, PACKAGED
 from empaste_aug.offline.classify.train import VAL_FRACTION
 from empaste_aug.offline.crop import MARGIN
-from empaste_aug.offline.cues import CueWeights
 from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.offline.execute import EXECUTORS, make_executor
 from empaste_aug.offline.fem import FEMConfig
+from empaste_aug.offline.instances import InstanceConfig
 from empaste_aug.offline.options import add_options, from_options, option_name
+from empaste_aug.offline.prior import CueWeights
 from empaste_aug.offline.segments import SegmentConfig
-from empaste_aug.offline.stages import wiring
+from empaste_aug.offline.stages import settings
+from empaste_aug.offline.stages.photos import EXTRA_USES
 from empaste_aug.offline.stages.selection import Cut
-from empaste_aug.offline.stages.wiring import DEFAULT_PROPOSALS
 from empaste_aug.types import ArgumentError
 
 
@@ -32,8 +33,8 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of F-EM's stages, with the library's defaults."""
     parser.add_argument(
         "--mode",
-        choices=wiring.MODES,
-        default=wiring.MODES[0],
+        choices=settings.MODES,
+        default=settings.MODES[0],
         help="robust: cues and a prior; paper: the literal method, with the paper's values as the "
         "other options' defaults (%(default)s)",
     )
@@ -84,8 +85,8 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     )
     classifier.add_argument(
         "--extra-for",
-        choices=wiring.EXTRA_USES,
-        default=wiring.EXTRA_USES[0],
+        choices=EXTRA_USES,
+        default=EXTRA_USES[0],
         help="both: they train the classifier and take part in F-EM; classifier: they only train "
         "(%(default)s)",
     )
@@ -99,7 +100,9 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="NAME",
         help="methods (default: "
-        + "; ".join(f"{mode}: {' '.join(names)}" for mode, names in DEFAULT_PROPOSALS.items())
+        + "; ".join(
+            f"{mode}: {' '.join(names)}" for mode, names in settings.DEFAULT_PROPOSALS.items()
+        )
         + ")",
     )
     proposals.add_argument(
@@ -112,13 +115,13 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     proposals.add_argument(
         "--cam-threshold",
         type=float,
-        default=wiring.CAM_THRESHOLD,
+        default=settings.CAM_THRESHOLD,
         help="share of a Grad-CAM map's maximum that counts for the anchor (%(default)s)",
     )
     proposals.add_argument(
         "--cam-component",
         choices=get_args(Component),
-        default=wiring.CAM_COMPONENT,
+        default=settings.CAM_COMPONENT,
         help="all of that, or its largest connected part (%(default)s)",
     )
     proposals.add_argument(
@@ -136,9 +139,12 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="D",
         help="reduce the features by PCA over all segments first; 0 leaves them (default: robust: "
-        f"{wiring.DEFAULT_REDUCE['robust']}; paper: 0)",
+        f"{settings.DEFAULT_REDUCE['robust']}; paper: 0)",
     )
     add_options(parser.add_argument_group("cues of robust mode"), CueWeights)
+    add_options(
+        parser.add_argument_group("further instances of a class in a photo"), InstanceConfig
+    )
     add_options(parser.add_argument_group("edges of the masks"), AlphaConfig)
     add_options(parser.add_argument_group("what the bank keeps"), Cut)
 
@@ -212,6 +218,7 @@ def build_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "fem": from_options(args, FEMConfig),
         "cue_weights": from_options(args, CueWeights) if args.mode == "robust" else None,
         "reduce": args.reduce,
+        "instances": from_options(args, InstanceConfig),
         "alpha": from_options(args, AlphaConfig),
         "cut": from_options(args, Cut),
     }
@@ -232,8 +239,8 @@ def set_mode_defaults(parser: argparse.ArgumentParser, argv: Sequence[str] | Non
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--mode")
     mode = early.parse_known_args(argv)[0].mode
-    if mode in wiring.MODES:
-        for config in (wiring.DEFAULT_SEGMENTS[mode], wiring.DEFAULT_FEM[mode]):
+    if mode in settings.MODES:
+        for config in (settings.DEFAULT_SEGMENTS[mode], settings.DEFAULT_FEM[mode]):
             names = {field: option_name(type(config), field) for field in asdict(config)}
             parser.set_defaults(**{names[key]: value for key, value in asdict(config).items()})
 

@@ -16,8 +16,10 @@ from empaste_aug.bank.files import sha256_of
 from empaste_aug.bank.schema import MANIFEST, load_manifest
 from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.stages.base import Progress
+from empaste_aug.offline.stages.choices import Choice
 from empaste_aug.offline.stages.cutouts import write_cutouts
-from empaste_aug.offline.stages.foregrounds import Choice, ForegroundStage
+from empaste_aug.offline.stages.foregrounds import ForegroundStage
+from empaste_aug.offline.stages.further import further_choices
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.selection import Cut, qualities, select
 from empaste_aug.offline.stages.summary import ClassCount
@@ -105,6 +107,15 @@ class BankStage:
             BankError: another finished bank would be replaced, and `overwrite` is off.
         """
         everything = foregrounds.choices(statistics)
+        everything += further_choices(
+            photos,
+            everything,
+            foregrounds.candidates(statistics),
+            foregrounds.features.pool,
+            config=foregrounds.instances,
+            alpha=self.alpha,
+            progress=progress,
+        )
         names = {photo.name for photo in photos}
         quality = qualities(everything)
         mine = np.array([choice.photo in names for choice in everything], dtype=bool)
@@ -172,6 +183,12 @@ class BankStage:
     ) -> list[ClassCount]:
         pairs = Counter(label for photo in photos for label in photo.labels)
         chosen = Counter(choice.category_id for choice in choices)
+        first = Counter(choice.category_id for choice in choices if choice.instance == 0)
+        further = Counter(
+            choice.category_id
+            for choice, keep in zip(choices, kept, strict=True)
+            if keep and choice.instance > 0
+        )
         changed = Counter(choice.category_id for choice in choices if choice.changed)
         scores: dict[int, list[float]] = defaultdict(list)
         for choice, keep in zip(choices, kept, strict=True):
@@ -181,9 +198,10 @@ class BankStage:
             ClassCount(
                 name=name,
                 pairs=pairs[category],
-                without_segment=pairs[category] - chosen[category],
+                without_segment=pairs[category] - first[category],
                 cut=chosen[category] - len(scores[category]),
                 kept=len(scores[category]),
+                further=further[category],
                 changed=changed[category],
                 mean_score=float(np.mean(scores[category])) if scores[category] else None,
                 rounds=history.get(category, ()),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -177,10 +178,18 @@ class PhotoStage(ABC):
                     bar.update()
                 return
             pool = ThreadPoolExecutor(self.threads, initializer=use_one_torch_thread)
+            waiting = iter(photos)
+            running: set[Future[None]] = set()
             try:
-                for task in as_completed([pool.submit(self._finish, photo) for photo in photos]):
-                    task.result()
-                    bar.update()
+                while True:  # a few are queued at a time, of however many photos
+                    for photo in islice(waiting, 2 * self.threads - len(running)):
+                        running.add(pool.submit(self._finish, photo))
+                    if not running:
+                        return
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                        bar.update()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 

@@ -10,7 +10,7 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,20 @@ _DAMAGE = (
 
 def digest_of(value: Any) -> str:
     """SHA-256 (hex) of a JSON value, the same for equal values whatever their order of keys."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_text(value).encode()).hexdigest()
+
+
+def digest_of_rows(rows: Iterable[Any], last: Any) -> str:
+    """The `digest_of` the list ``[list(rows), last]``, whose text is never held whole."""
+    digest = hashlib.sha256(b"[[")
+    for position, row in enumerate(rows):
+        digest.update(f"{',' if position else ''}{_text(row)}".encode())
+    digest.update(f"],{_text(last)}]".encode())
+    return digest.hexdigest()
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 class StageCache:

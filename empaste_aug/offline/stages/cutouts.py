@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 from empaste_aug.bank import BankWriter
 from empaste_aug.offline.alpha import AlphaConfig, cut_out
+from empaste_aug.offline.crop import MARGIN, margin_box
 from empaste_aug.offline.progress import progress_bar
-from empaste_aug.offline.proposals.base import Segment
-from empaste_aug.offline.stages.foregrounds import Choice
+from empaste_aug.offline.stages.choices import Choice
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.pool import SegmentPool
+from empaste_aug.types import ALPHA_THRESHOLD
+
+CutOut = tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[int, int, int, int]]
+"""What `cut_out` gives: colours, alpha, and the crop's box in the photo."""
 
 
 def write_cutouts(
@@ -28,7 +32,11 @@ def write_cutouts(
     alpha: AlphaConfig | None = None,
     progress: bool = True,
 ) -> None:
-    """Cut the chosen segments out and add them, photo by photo, a photo's by category id.
+    """Cut the chosen segments out and add them, photo by photo, a photo's by category and instance.
+
+    No pixel goes into a further instance that is opaque at all in another cut-out of the photo: its
+    mask leaves these pixels out, and its alpha is at most what theirs leaves. So no pixel has the
+    mask of both. First instances are cut out whole, and may overlap each other where F-EM chose so.
 
     A crop is the box of ``alpha >= 128`` with `crop.MARGIN` pixels round it, clipped at the photo's
     border. The image id of an extra photo starts with "extra/", and it has no file name, since it
@@ -52,20 +60,48 @@ def write_cutouts(
         if not rows:
             continue
         image, found = photo.read(), pool.segments(photo)
-        for row in sorted(rows, key=lambda row: choices[row].category_id):
-            _add(writer, photo, image, found, choices[row], float(quality[row]), alpha)
+        claimed = np.zeros(image.shape[:2], dtype=np.uint8)
+        cuts: dict[int, CutOut] = {}
+        for row in sorted(rows, key=lambda row: choices[row].instance):
+            mask = found[choices[row].segment].mask()
+            if choices[row].instance == 0:
+                cuts[row] = cut_out(image, mask, alpha)
+            else:
+                cuts[row] = _cut_beside(image, mask, claimed, alpha)
+            _claim(claimed, cuts[row])
+        for row in sorted(rows, key=lambda row: (choices[row].category_id, choices[row].instance)):
+            _add(writer, photo, cuts[row], choices[row], float(quality[row]))
 
 
-def _add(
-    writer: BankWriter,
-    photo: Photo,
+def _cut_beside(
     image: NDArray[np.uint8],
-    found: Sequence[Segment],
-    choice: Choice,
-    quality: float,
+    mask: NDArray[np.bool_],
+    claimed: NDArray[np.uint8],
     config: AlphaConfig,
-) -> None:
-    rgb, alpha, box = cut_out(image, found[choice.segment].mask(), config)
+) -> CutOut:
+    """As `cut_out`, of what others leave: `claimed` is the greatest alpha at each pixel so far."""
+    rgb, alpha, box = cut_out(image, mask & (claimed == 0), config)
+    alpha = np.minimum(alpha, 255 - claimed[_window(box)])
+    left, top, right, bottom = margin_box(alpha >= ALPHA_THRESHOLD, MARGIN)
+    x, y = box[:2]
+    inner = slice(top, bottom), slice(left, right)
+    box = x + left, y + top, x + right, y + bottom
+    return np.ascontiguousarray(rgb[inner]), np.ascontiguousarray(alpha[inner]), box
+
+
+def _claim(claimed: NDArray[np.uint8], cut: CutOut) -> None:
+    _, alpha, box = cut
+    window = claimed[_window(box)]
+    np.maximum(window, alpha, out=window)
+
+
+def _window(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    x0, y0, x1, y1 = box
+    return slice(y0, y1), slice(x0, x1)
+
+
+def _add(writer: BankWriter, photo: Photo, cut: CutOut, choice: Choice, quality: float) -> None:
+    rgb, alpha, box = cut
     writer.add(
         rgb,
         alpha,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.segments import segment_features
@@ -12,8 +13,8 @@ from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.pool import SegmentPool, decode_masks
 
-CPU_BATCH = 4
-"""Activations of so few segments stay in a core's cache: twice as fast there as batches of 32."""
+CPU_BATCH = 8
+"""Activations of so few segments stay in a core's cache: faster there than batches of 32."""
 
 GPU_BATCH = 128
 
@@ -31,6 +32,7 @@ class FeatureStage(PhotoStage):
     """
 
     name: ClassVar[str] = "features"
+    version: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -50,8 +52,17 @@ class FeatureStage(PhotoStage):
             "classifier": classifier.fingerprint(),
             "segments": pool.key,
             "erosion": pool.config.erosion,
+            "crop_size": pool.config.crop_size or classifier.input_size,
         }
         super().__init__(work, config)
+
+    @cached_property
+    def _folded(self) -> Classifier:
+        return self.classifier.folded()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the folded classifier, which is made again."""
+        return {key: value for key, value in super().__getstate__().items() if key != "_folded"}
 
     def token(self, photo: Photo) -> str:
         """Salient segments depend on the photo's labels, and with them their features."""
@@ -64,10 +75,11 @@ class FeatureStage(PhotoStage):
         found = self.pool.segments(photo)
         rows = self.pool.eligible(found)
         phi, logits = segment_features(
-            self.classifier,
+            self._folded,
             photo.read(),
             decode_masks(found, rows),
             erosion=self.pool.config.erosion,
+            crop_size=self.pool.config.crop_size,
             batch_size=self.batch_size,
         )
         return {"segment": rows, "phi": phi, "logits": logits}

@@ -10,67 +10,30 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.offline.cues import CueWeights, prior
 from empaste_aug.offline.fem import FEMConfig, FEMResult, f_em
+from empaste_aug.offline.instances import InstanceConfig, similarity
+from empaste_aug.offline.prior import CueWeights, prior, prior_with_occlusion
 from empaste_aug.offline.progress import progress_bar
 from empaste_aug.offline.quality import believed_quality
 from empaste_aug.offline.reduction import Reducer, fit_reducer
-from empaste_aug.offline.segments import distances_to_anchors
-from empaste_aug.offline.stages.base import PhotoStage, Progress
+from empaste_aug.offline.stages.base import Progress
 from empaste_aug.offline.stages.cache import Arrays, StageCache, digest_of
-from empaste_aug.offline.stages.cams import CamStage
+from empaste_aug.offline.stages.choices import (
+    Candidate,
+    Choice,
+    Scored,
+    candidate_arrays,
+    choice_arrays,
+    read_candidates,
+    read_choices,
+)
 from empaste_aug.offline.stages.cues import CueStage
+from empaste_aug.offline.stages.distances import DistanceStage
 from empaste_aug.offline.stages.features import FeatureStage
+from empaste_aug.offline.stages.head import spaced
+from empaste_aug.offline.stages.occlusions import OcclusionStage
 from empaste_aug.offline.stages.photos import Photo
-from empaste_aug.offline.stages.pool import SegmentPool, decode_masks
 from empaste_aug.types import ArgumentError
-
-
-class DistanceStage(PhotoStage):
-    """Per photo: ``distance`` (M, K) float32, of its eligible segments to its K anchors, in px.
-
-    It is a part of the stage `fem`, with files of its own: they alone depend on both the anchors
-    and the proposals.
-    """
-
-    name: ClassVar[str] = "distances"
-    uses_labels: ClassVar[bool] = True
-
-    def __init__(self, work: str | Path, cams: CamStage, pool: SegmentPool) -> None:
-        self.cams = cams
-        self.pool = pool
-        super().__init__(work, {"cams": cams.key, "segments": pool.key})
-
-    def compute(self, photo: Photo) -> Arrays:
-        """Mean distance of every eligible segment's pixels to every anchor."""
-        found = self.pool.segments(photo)
-        masks = decode_masks(found, self.pool.eligible(found))
-        return {"distance": distances_to_anchors(masks, self.cams.load(photo)["anchors"])}
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The segment that F-EM chose for one class on one photo.
-
-    Attributes:
-        photo: `Photo.name`.
-        category_id: of the main data set.
-        segment: position among the photo's proposals.
-        score: the classifier's probability of the class for the segment.
-        distance: to the class's distribution; NaN without EM (too few photos).
-        inlier: among the nearest share of the class.
-        changed: EM chose another segment than step 1.
-        quality: in (0, 1), how good the mask is believed to be; NaN without a prior.
-    """
-
-    photo: str
-    category_id: int
-    segment: int
-    score: float
-    distance: float
-    inlier: bool
-    changed: bool
-    quality: float
 
 
 class ForegroundStage:
@@ -83,9 +46,16 @@ class ForegroundStage:
         class_names: the data set's.
         config: Algorithm 1's constants.
         cues: what the prior is made of; None: the paper's method, without a prior.
+        occlusions: further evidence, for a shortlist by the cues, to which F-EM's choice is then
+            limited; None: all segments are compared. Needs cues.
         weights: of the cues.
         reduce: reduce the features to so many dimensions first, by PCA over all segments; None
             takes them whole, and all of a class at once.
+        instances: what a further instance must be; with more than one per photo and class the files
+            hold the candidates too, which needs cues. None: one.
+
+    Raises:
+        ArgumentError: further instances are wanted without cues.
 
     Attributes:
         version: as `PhotoStage.version`.
@@ -103,12 +73,21 @@ class ForegroundStage:
         *,
         config: FEMConfig,
         cues: CueStage | None = None,
+        occlusions: OcclusionStage | None = None,
         weights: CueWeights | None = None,
         reduce: int | None = None,
+        instances: InstanceConfig | None = None,
     ) -> None:
+        self.instances = instances or InstanceConfig()
+        if cues is None and self.instances.max_instances > 1:
+            raise ArgumentError(
+                "max_instances: more than 1 needs a quality of the masks, which mode 'paper' has "
+                f"not, but is {self.instances.max_instances}"
+            )
         self.features = features
         self.distances = distances
         self.cues = cues
+        self.occlusions = occlusions
         self.weights = weights or CueWeights()
         self.reduce = reduce
         self._reducer: Reducer | None = None
@@ -120,8 +99,12 @@ class ForegroundStage:
             "distances": distances.key,
             "fem": asdict(config),
             "cues": None if cues is None else [cues.key, self.weights.as_dict()],
+            "occlusions": None if occlusions is None else occlusions.key,
             "reduce": reduce,
         }
+        if self.instances.max_instances > 1:
+            limits = asdict(self.instances)
+            settings["candidates"] = {name: limits[name] for name in _CANDIDATE_LIMITS}
         self.cache = StageCache(work, self.name, settings, version=self.version)
 
     @property
@@ -137,12 +120,14 @@ class ForegroundStage:
         if self.cues is not None:
             self.cues.head.run(redo=redo, progress=progress)
             self.cues.run(photos, redo=redo, progress=progress)
+        if self.occlusions is not None:
+            self.occlusions.run(photos, redo=redo, progress=progress)
         classes = list(self._classes(photos))
         before = len(self.cache.damaged)
         todo = [
             (category, members)
             for category, members in classes
-            if redo or not self.cache.holds(self._file(category), _token(members))
+            if redo or not self.cache.holds(self._file(category), self._token(members, photos))
         ]
         damaged = len(self.cache.damaged) - before
         if todo and self.reduce is not None:
@@ -150,11 +135,12 @@ class ForegroundStage:
         bar = progress_bar(todo, description=self.name, unit="class", show=progress and bool(todo))
         for category, members in bar:
             arrays = self._compute(category, members)
-            self.cache.write(self._file(category), _token(members), arrays)
+            self.cache.write(self._file(category), self._token(members, photos), arrays)
         return Progress(len(todo), len(classes) - len(todo), damaged)
 
     def _fit_reducer(self, photos: Sequence[Photo], dimensions: int) -> Reducer | None:
-        token = _token(photos)
+        photos = spaced(photos)
+        token = _listed(photos)
         content = self.cache.read(_REDUCER, token)
         if not any(len(self.features.load(photo)["segment"]) for photo in photos):
             return None
@@ -171,12 +157,28 @@ class ForegroundStage:
         Raises:
             ArgumentError: the stage has not run on these photos.
         """
-        result: list[Choice] = []
-        for category, arrays in self._results(photos):
-            columns = (arrays[name].tolist() for name in _COLUMNS)
-            for photo, *rest in zip(*columns, strict=True):
-                result.append(Choice(photo, category, *rest))
-        return result
+        return [
+            choice
+            for category, arrays in self._results(photos)
+            for choice in read_choices(category, arrays)
+        ]
+
+    def candidates(self, photos: Sequence[Photo]) -> list[Candidate]:
+        """What may be a further instance, in the order of `choices`; none with one per class.
+
+        They are the segments, besides the chosen ones, with the least quality and similarity that
+        `instances` asks for; overlaps are not looked at yet.
+
+        Raises:
+            ArgumentError: the stage has not run on these photos.
+        """
+        if self.instances.max_instances == 1:
+            return []
+        return [
+            candidate
+            for category, arrays in self._results(photos)
+            for candidate in read_candidates(category, arrays)
+        ]
 
     def history(self, photos: Sequence[Photo]) -> dict[int, list[list[float]]]:
         """Per class, for each round: photos changed, inliers, mean distance."""
@@ -184,7 +186,7 @@ class ForegroundStage:
 
     def _results(self, photos: Sequence[Photo]) -> Iterator[tuple[int, Arrays]]:
         for category, members in self._classes(photos):
-            arrays = self.cache.read(self._file(category), _token(members))
+            arrays = self.cache.read(self._file(category), self._token(members, photos))
             if arrays is None:
                 raise ArgumentError(
                     f"stage fem: class {self.class_names[category]} has no valid result under "
@@ -198,55 +200,87 @@ class ForegroundStage:
             if members:
                 yield category, members
 
+    def _token(self, members: Sequence[Photo], photos: Sequence[Photo]) -> str:
+        """The class's photos; and all that its features are reduced by."""
+        parts = [_listed(members)]
+        if self.reduce is not None:
+            parts.append(_listed(spaced(photos)))
+        return digest_of(parts)
+
     def _file(self, category: int) -> str:
         return f"class-{category:05d}"
 
     def _compute(self, category: int, members: list[Photo]) -> Arrays:
         parts = [self._evidence(category, photo) for photo in members]
         image = np.repeat(np.arange(len(parts)), [len(part.segment) for part in parts])
-        segment = np.concatenate([part.segment for part in parts])
+        phi = np.concatenate([part.phi for part in parts])
         score = np.concatenate([part.score for part in parts])
-        cues = before = None
+        before = None
+        quality = np.full(len(image), np.nan)
         if self.cues is not None:
             cues = np.concatenate([part.cues for part in parts])
             before = np.concatenate([part.prior for part in parts])
+            quality = believed_quality(cues, before)
         result = f_em(
-            np.concatenate([part.phi for part in parts]),
+            phi,
             image,
             np.concatenate([part.nearness for part in parts]),
             score,
             prior=before,
             config=self.config,
         )
-        quality = np.full(len(result.images), np.nan)
-        if cues is not None and before is not None:
-            quality = believed_quality(cues[result.selected], before[result.selected])
-        return _arrays(result, members, segment, score, quality)
+        segment = np.concatenate([part.segment for part in parts])
+        scored = Scored(members, image, segment, score, quality)
+        arrays = choice_arrays(scored, result)
+        arrays["history"] = np.array(
+            [[step.changed, step.inliers, step.mean_distance] for step in result.history]
+        ).reshape(-1, 3)
+        if self.instances.max_instances > 1:
+            arrays |= candidate_arrays(scored, result, self._further(result, scored, phi))
+        return arrays
+
+    def _further(
+        self, result: FEMResult, scored: Scored, phi: NDArray[np.floating]
+    ) -> NDArray[np.int64]:
+        """The rows of the candidates, ascending."""
+        first = result.selected[np.searchsorted(result.images, scored.image)]
+        rows = np.flatnonzero(scored.quality >= self.instances.min_quality)
+        rows = rows[rows != first[rows]]
+        alike = similarity(phi[rows], phi[first[rows]]) >= self.instances.min_similarity
+        return np.asarray(rows[alike])
 
     def _evidence(self, category: int, photo: Photo) -> _Evidence:
         features = self.features.load(photo)
         column = photo.labels.index(category)
         logits = features["logits"][:, self.columns[category]].astype(np.float64)
+        rows = np.arange(len(logits))
         cues = np.zeros((len(logits), 0), np.float32)
+        before = np.zeros(len(logits))
         if self.cues is not None:
             cues = self.cues.load(photo)["cues"][column]
+            before = prior(cues, self.weights)
+        if self.occlusions is not None:
+            drop = self.occlusions.load(photo)["drop"][column]
+            before = prior_with_occlusion(cues, drop, self.weights)
+            rows = np.flatnonzero(~np.isnan(drop))
+        phi = features["phi"][rows]
         return _Evidence(
-            segment=features["segment"],
-            phi=features["phi"] if self._reducer is None else self._reducer(features["phi"]),
-            nearness=self.distances.load(photo)["distance"][:, column],
-            score=0.5 * (1.0 + np.tanh(0.5 * logits)),
-            cues=cues,
-            prior=np.zeros(0) if self.cues is None else prior(cues, self.weights),
+            segment=features["segment"][rows],
+            phi=phi if self._reducer is None else self._reducer(phi),
+            nearness=self.distances.load(photo)["distance"][rows, column],
+            score=0.5 * (1.0 + np.tanh(0.5 * logits[rows])),
+            cues=cues[rows],
+            prior=before[rows],
         )
 
 
 _REDUCER = "reducer"
-_COLUMNS = ("photo", "segment", "score", "distance", "inlier", "changed", "quality")
+_CANDIDATE_LIMITS = ("min_quality", "min_similarity")
 
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What F-EM reads of one photo: M segments."""
+    """What F-EM reads of one photo: M segments, those of the shortlist where there is one."""
 
     segment: NDArray[np.int64]
     phi: NDArray[np.floating]
@@ -256,26 +290,5 @@ class _Evidence:
     prior: NDArray[np.float64]
 
 
-def _token(members: Sequence[Photo]) -> str:
-    return digest_of([[photo.name, photo.digest, list(photo.labels)] for photo in members])
-
-
-def _arrays(
-    result: FEMResult,
-    members: Sequence[Photo],
-    segment: NDArray[np.int64],
-    score: NDArray[np.float64],
-    quality: NDArray[np.float64],
-) -> Arrays:
-    return {
-        "photo": np.array([members[number].name for number in result.images], dtype=np.str_),
-        "segment": segment[result.selected],
-        "score": score[result.selected],
-        "distance": result.distance,
-        "inlier": result.inlier,
-        "changed": result.selected != result.initial,
-        "quality": quality,
-        "history": np.array(
-            [[step.changed, step.inliers, step.mean_distance] for step in result.history]
-        ).reshape(-1, 3),
-    }
+def _listed(photos: Sequence[Photo]) -> str:
+    return digest_of([[photo.name, photo.digest, list(photo.labels)] for photo in photos])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,8 @@ class HeadStage:
     ) -> None:
         self.salient = salient
         self.features = features
-        self.photos = _spaced(photos)
-        self.contrast = _spaced(contrast)
+        self.photos = spaced(photos)
+        self.contrast = spaced(contrast)
         self.classes = len(class_names)
         listed = [
             [photo.name, photo.digest, list(photo.labels)]
@@ -66,6 +66,10 @@ class HeadStage:
             "counts": [len(self.photos), len(self.contrast), CONTRAST],
         }
         self.cache = StageCache(work, self.name, config, version=self.version)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the lists of photos: who loads the head needs none."""
+        return {**vars(self), "photos": [], "contrast": []}
 
     @property
     def key(self) -> str:
@@ -123,6 +127,7 @@ class HeadStage:
 _Rows = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def _spaced(photos: Sequence[Photo]) -> list[Photo]:
+def spaced(photos: Sequence[Photo]) -> list[Photo]:
+    """At most `MOST_PHOTOS` of them, evenly spaced."""
     step = max(1, -(-len(photos) // MOST_PHOTOS))
     return list(photos[::step])

@@ -14,11 +14,13 @@ from empaste_aug.bank.files import sha256_of
 from empaste_aug.imageio import read_image
 from empaste_aug.offline.datasets.base import Dataset, LabelledImage
 from empaste_aug.offline.progress import progress_bar
-from empaste_aug.offline.stages.cache import digest_of
+from empaste_aug.offline.stages.cache import digest_of_rows
 from empaste_aug.types import ArgumentError, DatasetError
 
 EXTRA = "extra/"
 """What the names of extra photos start with; no data set's image id holds a slash."""
+
+EXTRA_USES = ("both", "classifier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,59 @@ class ExtraSource:
     name: str
     class_names: tuple[str, ...]
     images: Sequence[LabelledImage]
+
+
+@dataclass(frozen=True)
+class BuildPhotos:
+    """The photos of one build, in order.
+
+    Attributes:
+        main: the data set's, with and without labels.
+        extra: extra ones.
+        used: those with labels that F-EM works on.
+        sources: the extra ones as data sets to train on.
+    """
+
+    main: list[Photo]
+    extra: list[Photo]
+    used: list[Photo]
+    sources: list[ExtraSource]
+
+
+def gather_photos(
+    dataset: Dataset,
+    extra: Dataset | None = None,
+    *,
+    extra_for: str = EXTRA_USES[0],
+    progress: bool = True,
+) -> BuildPhotos:
+    """List and hash the photos of a build.
+
+    Args:
+        dataset: photos with image-level labels; its instances are never read.
+        extra: further photos with image-level labels only, with class names of `dataset`. Photos
+            that are files of `dataset` too are left out.
+        extra_for: "both": they train the classifier and take part in F-EM's statistics;
+            "classifier": they only train.
+        progress: show bars on stderr.
+
+    Raises:
+        ArgumentError: `dataset` holds no photo, `extra_for` is unknown, or `extra` has a class that
+            `dataset` has not.
+        DatasetError: a photo cannot be read.
+    """
+    if extra_for not in EXTRA_USES:
+        raise ArgumentError(f"extra_for: must be one of {', '.join(EXTRA_USES)}, not {extra_for!r}")
+    if not dataset.images:
+        raise ArgumentError(f"dataset: {dataset.name} holds no photo")
+    main = list_photos(dataset, progress=progress)
+    added: list[Photo] = []
+    sources: list[ExtraSource] = []
+    if extra is not None:
+        added, source = list_extra(extra, dataset.class_names, main, progress=progress)
+        sources.append(source)
+    candidates = [*main, *(added if extra_for == "both" else [])]
+    return BuildPhotos(main, added, [photo for photo in candidates if photo.labels], sources)
 
 
 def list_photos(dataset: Dataset, *, progress: bool = True) -> list[Photo]:
@@ -121,8 +176,8 @@ def list_extra(
 
 def listing_hash(photos: Sequence[Photo], class_names: Sequence[str]) -> str:
     """A hash of what a build learns from: every photo's name, content and labels, the classes."""
-    rows = [[photo.name, photo.digest, list(photo.labels)] for photo in photos]
-    return digest_of([rows, list(class_names)])
+    rows = ([photo.name, photo.digest, list(photo.labels)] for photo in photos)
+    return digest_of_rows(rows, list(class_names))
 
 
 def hash_files(paths: Sequence[Path], *, progress: bool = True) -> list[str]:

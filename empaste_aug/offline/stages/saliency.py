@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,16 +12,21 @@ import numpy as np
 from empaste_aug.offline.activation import LEAST_WINDOW, WINDOW_MARGIN, WINDOW_SHARES, windows
 from empaste_aug.offline.cues import GRID
 from empaste_aug.offline.proposals.base import Segment
-from empaste_aug.offline.proposals.saliency import Saliency
+from empaste_aug.offline.proposals.saliency import Saliency, Window
 from empaste_aug.offline.stages.activations import ActivationStage
 from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.proposals import pack, unpack
 
+SAME_WINDOW = 0.7
+"""A window is left out where its IoU with the photo or a window before it reaches this."""
+
 
 class SaliencyStage(PhotoStage):
     """Per photo ``map`` (GRID, GRID) uint8, 255 being 1, and segments as `pack` packs them.
+
+    ``whole`` () int64 is the number of segments of the whole photo, which come first.
 
     The segments are those of the `saliency` proposals for the whole photo, then for a window round
     what each class's activation map points at: a small object is salient in its surroundings where
@@ -33,6 +39,7 @@ class SaliencyStage(PhotoStage):
     """
 
     name: ClassVar[str] = "saliency"
+    version: ClassVar[int] = 2
     uses_labels: ClassVar[bool] = True
 
     def __init__(self, work: str | Path, activations: ActivationStage, *, threads: int) -> None:
@@ -43,7 +50,7 @@ class SaliencyStage(PhotoStage):
             "activations": activations.key,
             "method": self.method.config(),
             "grid": GRID,
-            "windows": [list(WINDOW_SHARES), WINDOW_MARGIN, LEAST_WINDOW],
+            "windows": [list(WINDOW_SHARES), WINDOW_MARGIN, LEAST_WINDOW, SAME_WINDOW],
         }
         super().__init__(work, config)
 
@@ -58,9 +65,14 @@ class SaliencyStage(PhotoStage):
             for activation in self.activations.load(photo)["maps"]
             for window in windows(activation, height, width)
         ]
-        found += self.method.propose(image, parts)
+        whole = len(found)
+        found += self.method.propose(image, distinct(parts, height, width))
         grid = cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_AREA)
-        return {"map": np.rint(255 * grid).astype(np.uint8), **pack(found, (height, width))}
+        return {
+            "map": np.rint(255 * grid).astype(np.uint8),
+            "whole": np.array(whole, np.int64),
+            **pack(found, (height, width)),
+        }
 
     def segments(self, photo: Photo) -> list[Segment]:
         """The stored segments of one photo.
@@ -69,3 +81,19 @@ class SaliencyStage(PhotoStage):
             ArgumentError: the stage has not run on this photo.
         """
         return unpack(self.load(photo))
+
+
+def distinct(windows: Sequence[Window], height: int, width: int) -> list[Window]:
+    """The windows, in their order, that show something else than the photo and those before."""
+    kept: list[Window] = [(0, 0, width, height)]
+    for window in windows:
+        if all(_overlap(window, other) < SAME_WINDOW for other in kept):
+            kept.append(window)
+    return kept[1:]
+
+
+def _overlap(a: Window, b: Window) -> float:
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+    areas = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (a, b))
+    return width * height / (areas - width * height)

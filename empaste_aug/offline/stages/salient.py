@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.offline.classify import Classifier
+from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.offline.proposals.saliency import Saliency
 from empaste_aug.offline.segments import SegmentConfig, segment_features
 from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.photos import Photo
+from empaste_aug.offline.stages.proposals import unpack
+from empaste_aug.offline.stages.saliency import SaliencyStage
+
+BATCH = 8
+"""Cut-outs per forward pass."""
 
 PATCHES = 4
 """At most so many patches of background a photo."""
@@ -32,28 +40,41 @@ LEAST_DULL = 0.95
 class SalientStage(PhotoStage):
     """Per photo ``phi`` (M, D) as `segment_features` gives it, ``salient`` (M,) bool.
 
-    M cut-outs: all that is salient, and ellipses on what is not.
+    M cut-outs: all that is salient, and ellipses on what is not. Of the main data set's photos the
+    stage `saliency` knows it already.
 
     Args:
         work: the work folder.
         classifier: on the device to use.
-        segments: the least area, and the erosion.
+        segments: the least area, the erosion and the crops' size.
+        saliency: has run on all photos that are not extra; None: the network sees them again.
         threads: photos at a time, on a CPU.
     """
 
     name: ClassVar[str] = "salient"
+    version: ClassVar[int] = 2
 
     def __init__(
-        self, work: str | Path, classifier: Classifier, segments: SegmentConfig, *, threads: int
+        self,
+        work: str | Path,
+        classifier: Classifier,
+        segments: SegmentConfig,
+        *,
+        saliency: SaliencyStage | None = None,
+        threads: int,
     ) -> None:
         self.classifier = classifier
+        self.saliency = saliency
         self.segments = segments
         self.method = Saliency(min_area=segments.min_area, num_threads=1)
         self.threads = threads if classifier.device.type == "cpu" else 1
         config = {
             "classifier": classifier.fingerprint(),
             "method": self.method.config(),
+            "min_area": segments.min_area,
             "erosion": segments.erosion,
+            "crop_size": segments.crop_size or classifier.input_size,
+            "saliency": None if saliency is None else saliency.key,
             "patches": [PATCHES, ATTEMPTS, DULL, LEAST_DULL],
         }
         super().__init__(work, config)
@@ -61,16 +82,48 @@ class SalientStage(PhotoStage):
     def compute(self, photo: Photo) -> Arrays:
         """Features of the photo's cut-outs."""
         image = photo.read()
-        saliency = self.method.model(image)
-        masks = [segment.mask() for segment in self.method.segments(saliency)]
+        found, saliency = self._salient(photo, image)
+        masks = [segment.mask() for segment in found]
         masks = [mask for mask in masks if mask.mean() >= self.segments.min_area and mask.any()]
         salient = np.arange(len(masks) + PATCHES) < len(masks)
         rng = np.random.default_rng(int(photo.digest[:16], 16))
         masks += dull_patches(saliency < DULL, rng)
         phi, _ = segment_features(
-            self.classifier, image, masks, erosion=self.segments.erosion, batch_size=4
+            self._folded,
+            image,
+            masks,
+            erosion=self.segments.erosion,
+            crop_size=self.segments.crop_size,
+            batch_size=BATCH,
         )
         return {"phi": phi, "salient": salient[: len(masks)]}
+
+    def token(self, photo: Photo) -> str:
+        """Where the stage `saliency` is read, what that depends on."""
+        if self.saliency is None or photo.extra:
+            return super().token(photo)
+        return self.saliency.token(photo)
+
+    def _salient(
+        self, photo: Photo, image: NDArray[np.uint8]
+    ) -> tuple[Sequence[Segment], NDArray[np.float32]]:
+        """Segments of the whole photo, and its (H, W) saliency map."""
+        if self.saliency is None or photo.extra:
+            values = self.method.model(image)
+            return self.method.segments(values), values
+        content = self.saliency.load(photo)
+        height, width = image.shape[:2]
+        coarse = content["map"].astype(np.float32) / 255
+        values = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+        return unpack(content)[: int(content["whole"])], np.asarray(values, np.float32)
+
+    @cached_property
+    def _folded(self) -> Classifier:
+        return self.classifier.folded()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the folded classifier, which is made again."""
+        return {key: value for key, value in super().__getstate__().items() if key != "_folded"}
 
 
 def dull_patches(dull: NDArray[np.bool_], rng: np.random.Generator) -> list[NDArray[np.bool_]]:

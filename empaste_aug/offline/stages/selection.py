@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.offline.stages.foregrounds import Choice
+from empaste_aug.offline.stages.choices import Choice
 from empaste_aug.types import ArgumentError
 
 UNKNOWN_QUALITY = 0.5
@@ -26,8 +26,11 @@ class Cut:
     Attributes:
         min_score: the least classifier probability (the paper: 0.1).
         min_quality: the least quality.
-        keep: the most masks to keep, the best ones, as a share of the image-class pairs, rounded
-            up: the yield. 1 keeps all.
+        keep: the most first masks to keep, the best ones, as a share of the image-class pairs,
+            rounded up: the yield, where each pair has one mask. 1 keeps all. A further instance is
+            kept if the first mask of its pair is, and if it is as good as the worst first mask that
+            is kept (by `keep_by`; 1 asks for nothing), so with further instances more masks than
+            this share can be kept.
         keep_per_class: the share is that of each class's pairs, so that no class is emptied; else
             a class with weak masks may end with none.
         keep_by: what best means: "quality" or "score".
@@ -83,24 +86,31 @@ def select(
     """(len(choices),) bool: which choices the bank keeps.
 
     Args:
-        choices: at most one for each image-class pair.
+        choices: in any order; at most one for each image-class pair with `instance` 0, the first
+            mask, and further instances of pairs that have a first mask.
         quality: (len(choices),), from `qualities`.
-        cut: first `min_score` and `min_quality` are applied, then the best share is taken.
+        cut: first `min_score` and `min_quality` are applied, to every mask; then the best share of
+            the first masks is taken, and what they admit of further instances.
         pairs: category id -> its image-class pairs.
     """
     score = np.array([choice.score for choice in choices])
     worth = quality if cut.keep_by == "quality" else score
-    left = np.flatnonzero((score >= cut.min_score) & (quality >= cut.min_quality))
-    groups = {-1: left}
-    most = {-1: sum(pairs.values())}
-    if cut.keep_per_class:
-        category = np.array([choice.category_id for choice in choices], dtype=np.int64)
-        groups = {key: left[category[left] == key] for key in np.unique(category[left]).tolist()}
-        most = dict(pairs)
+    passes = (score >= cut.min_score) & (quality >= cut.min_quality)
+    first = np.array([choice.instance == 0 for choice in choices], dtype=bool)
+    category = np.array([choice.category_id for choice in choices], dtype=np.int64)
+    group = category if cut.keep_per_class else np.full(len(choices), -1)
+    most = pairs if cut.keep_per_class else {-1: sum(pairs.values())}
     kept = np.zeros(len(choices), dtype=bool)
-    for key, rows in groups.items():
+    for key in np.unique(group[passes]).tolist():
+        own = passes & (group == key)
+        rows = np.flatnonzero(own & first)
         count = math.ceil(cut.keep * most[key] - 1e-9)
-        kept[rows[np.argsort(-worth[rows], kind="stable")[:count]]] = True
+        best = rows[np.argsort(-worth[rows], kind="stable")[:count]]
+        kept[best] = True
+        admitted = {(choices[row].photo, choices[row].category_id) for row in best.tolist()}
+        least = np.min(worth[best], initial=np.inf) if cut.keep < 1 else -np.inf
+        for row in np.flatnonzero(own & ~first & (worth >= least)).tolist():
+            kept[row] = (choices[row].photo, choices[row].category_id) in admitted
     return kept
 
 

@@ -21,7 +21,8 @@ class ClassCount:
         pairs: photos that have the class.
         without_segment: of these, photos without any eligible segment: no mask can come of them.
         cut: masks left out by `min_score` and `keep`.
-        kept: masks in the bank.
+        kept: masks in the bank, further instances too.
+        further: of these, further instances: beside the first mask of their pair.
         changed: choices in which EM differs from step 1.
         mean_score: of the masks kept; None where there are none.
         rounds: per round of EM: photos changed, inliers, mean distance.
@@ -32,6 +33,7 @@ class ClassCount:
     without_segment: int
     cut: int
     kept: int
+    further: int
     changed: int
     mean_score: float | None
     rounds: Sequence[Sequence[float]] = ()
@@ -45,7 +47,7 @@ class BuildReport:
         images: photos of the data set; `extra_images`: photos with labels only.
         pairs: of an image and a class that it has, in what the bank is made from.
         proposals, eligible: segments before and after the filters.
-        kept: masks in the bank.
+        kept: masks in the bank; with further instances it can be more than `pairs`.
         classes: one row per class.
         stages: per stage that ran what was computed and what was found done.
         seconds: per stage that ran.
@@ -96,6 +98,7 @@ def _totals(report: BuildReport) -> list[str]:
         ("eligible segments", report.eligible),
         ("pairs without any", sum(row.without_segment for row in report.classes) or None),
         ("masks kept", report.kept),
+        ("of these further", sum(row.further for row in report.classes) or None),
     ]
     return [f"{name:<18}{value:>9,}" for name, value in rows if value is not None]
 
@@ -112,10 +115,10 @@ def _times(seconds: Mapping[str, float], stages: Mapping[str, Progress]) -> list
 
 def _class_table(classes: Sequence[ClassCount]) -> list[str]:
     width = max(12, *(len(row.name) + 2 for row in classes))
-    head = ("pairs", "no segment", "cut", "kept", "changed by EM", "mean score")
+    head = ("pairs", "no segment", "cut", "kept", "further", "changed by EM", "mean score")
     lines = [f"{'class':<{width}}" + "".join(f"{title:>15}" for title in head)]
     for row in classes:
         score = "" if row.mean_score is None else f"{row.mean_score:.3f}"
-        cells = (row.pairs, row.without_segment, row.cut, row.kept, row.changed, score)
+        cells = (row.pairs, row.without_segment, row.cut, row.kept, row.further, row.changed, score)
         lines.append(f"{row.name:<{width}}" + "".join(f"{cell:>15}" for cell in cells))
     return lines

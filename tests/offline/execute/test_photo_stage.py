@@ -17,7 +17,7 @@ from empaste_aug import ArgumentError, EMPasteError
 from empaste_aug.offline.execute import Executor, LocalExecutor, ShardTask, run_shard
 from empaste_aug.offline.execute.tasks import pack_stage
 from empaste_aug.offline.stages.base import Progress
-from empaste_aug.offline.stages.cache import StageCache
+from empaste_aug.offline.stages.cache import StageCache, digest_of, digest_of_rows
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.proposals import ProposalStage
 
@@ -137,6 +137,13 @@ def test_files_hold_no_time_of_writing(tmp_path: Path, monkeypatch: pytest.Monke
         cache.write("x", "token", {"value": np.arange(9), "name": np.array("n")})
         contents.append(cache.path("x").read_bytes())
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_the_digest_of_rows_is_that_of_the_list(number: int) -> None:
+    rows = [[f"ä/{row}", "0f", [row, 2]] for row in range(number)]
+    assert digest_of_rows(iter(rows), ["b", "a"]) == digest_of([rows, ["b", "a"]])
+    assert digest_of_rows(rows, {"b": 1, "a": None}) == digest_of([rows, {"a": None, "b": 1}])
 
 
 def test_what_a_killed_process_left_is_swept_after_an_hour(
