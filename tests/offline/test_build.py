@@ -23,9 +23,9 @@ from empaste_aug import ArgumentError, BankError, MaskBank
 from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.build import STAGES, Build, build_bank
 from empaste_aug.offline.classify import Classifier, Recipe, train_classifier
-from empaste_aug.offline.prior import CueWeights
 from empaste_aug.offline.datasets import Dataset, load_folder
 from empaste_aug.offline.fem import FEMConfig
+from empaste_aug.offline.prior import CueWeights
 from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages import classifier as classifier_stage
