@@ -63,7 +63,9 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         "max_span": Option("drop segments that span this share of the photo's width or height"),
         "erosion": Option("radius: below 1 a share of the square root of the area, else pixels"),
         "max_overlap": Option("of segments with at least this IoU only one stays"),
-        "crop_size": Option("side in pixels of what the classifier is shown of a segment"),
+        "crop_size": Option(
+            "side in pixels of what the classifier is shown of a segment (default: its input size)"
+        ),
     },
     FEMConfig: {
         "top_n": Option("step 1: choose among this many segments nearest to the anchor"),

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from empaste_aug.offline.cues import CUES
 
 QUALITY_WEIGHTS: Mapping[str, float] = {
-    "saliency_overlap": 1.58,
-    "segment_logit": 0.266,
-    "vote_mean": 0.474,
+    "saliency_overlap": 0.858,
+    "segment_logit": 0.226,
+    "vote_mean": 1.776,
 }
 """By cue, in its own unit."""
 
-PRIOR_WEIGHT = 0.065
-BIAS = -3.458
+PRIOR_WEIGHT = 0.075
+BIAS = -4.759
 
 
 def believed_quality(

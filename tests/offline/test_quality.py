@@ -23,7 +23,7 @@ def test_it_lies_between_zero_and_one(rng: np.random.Generator) -> None:
         500,
         saliency_overlap=rng.random(500),
         vote_mean=rng.random(500),
-        segment_logit=rng.normal(0, 8, 500),
+        segment_logit=rng.normal(0, 30, 500),
     )
     found = believed_quality(values, rng.normal(0, 8, 500))
     assert (found.shape, found.dtype) == ((500,), np.float64)

@@ -175,7 +175,9 @@ def test_flags_reach_the_library(tool: dict[str, Any], root: Path) -> None:
     assert options["proposal_options"] == {"max_side": 300, "edges": "lab"}
 
 
-CHANGED = {"distance": "cosine", "covariance": "oas", "keep_by": "score"}
+CHANGED: dict[str, Any] = {
+    "distance": "cosine", "covariance": "oas", "keep_by": "score", "crop_size": 96,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ def test_every_constant_is_an_option(
             value = field.default / 2 + 0.01
             flags += [flag, str(value)]
         else:
-            value = (field.default or 0) + 3
+            value = CHANGED.get(field.name, (field.default or 0) + 3)
             flags += [flag, str(value)]
         wanted[field.name] = value
     args = tool["build_parser"]().parse_args(arguments(root, *flags))

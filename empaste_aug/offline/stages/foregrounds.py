@@ -62,7 +62,7 @@ class ForegroundStage:
     """
 
     name: ClassVar[str] = "fem"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(
         self,
