@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 from empaste_aug.offline.execute.protocol import Task
+from empaste_aug.offline.execute.queue import run_queued
 from empaste_aug.offline.execute.worker import interrupts_ignored, start_worker
 from empaste_aug.types import ArgumentError, EMPasteError
 
@@ -48,22 +49,13 @@ class LocalExecutor:
         pool = ProcessPoolExecutor(
             workers, mp_context=get_context("spawn"), initializer=start_worker
         )
-        waiting = iter(tasks)
-        running: dict[Future[None], Task] = {}
 
-        def fill() -> None:
-            with interrupts_ignored():  # a submission may start a process
-                while len(running) < 2 * workers and (task := next(waiting, None)) is not None:
-                    running[pool.submit(function, task)] = task
+        def submit(task: Task) -> Future[None]:
+            with interrupts_ignored():  # it may start a process
+                return pool.submit(function, task)
 
         try:
-            fill()
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    task = running.pop(future)
-                    future.result()
-                    on_done(task)
-                fill()
+            run_queued(submit, tasks, limit=2 * workers, on_done=on_done)
         except BrokenProcessPool as error:
             raise EMPasteError(
                 "a worker process died, perhaps for want of memory; what was done is kept: run the "

@@ -9,12 +9,12 @@ from typing import ClassVar
 from empaste_aug.offline.activation import SIZES, class_activation
 from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.segments import compact
-from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
+from empaste_aug.offline.stages.classified import ClassifierPhotoStage
 from empaste_aug.offline.stages.photos import Photo
 
 
-class ActivationStage(PhotoStage):
+class ActivationStage(ClassifierPhotoStage):
     """Per photo: ``maps`` (K, GRID, GRID) float16, one for each of the photo's K labels;
     float32 where they are out of float16's range.
 
@@ -39,16 +39,14 @@ class ActivationStage(PhotoStage):
         sizes: Sequence[int] | None,
         threads: int,
     ) -> None:
-        self.classifier = classifier
         self.columns = classifier.check_classes(class_names)
         self.sizes = SIZES if sizes is None else tuple(sizes)
-        self.threads = threads if classifier.device.type == "cpu" else 1
         config = {
             "classifier": classifier.fingerprint(),
             "columns": list(self.columns),
             "sizes": list(self.sizes),
         }
-        super().__init__(work, config)
+        super().__init__(work, config, classifier, threads=threads)
 
     def compute(self, photo: Photo) -> Arrays:
         """The maps of the photo's classes."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tqdm import tqdm
 
 from empaste_aug.offline.execute.protocol import Executor
+from empaste_aug.offline.execute.queue import run_queued
 from empaste_aug.offline.execute.tasks import ShardTask, pack_stage, run_shard
 from empaste_aug.offline.execute.worker import one_thread, use_one_torch_thread
 from empaste_aug.offline.progress import progress_bar
@@ -178,18 +178,13 @@ class PhotoStage(ABC):
                     bar.update()
                 return
             pool = ThreadPoolExecutor(self.threads, initializer=use_one_torch_thread)
-            waiting = iter(photos)
-            running: set[Future[None]] = set()
             try:
-                while True:  # a few are queued at a time, of however many photos
-                    for photo in islice(waiting, 2 * self.threads - len(running)):
-                        running.add(pool.submit(self._finish, photo))
-                    if not running:
-                        return
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for task in done:
-                        task.result()
-                        bar.update()
+                run_queued(
+                    lambda photo: pool.submit(self._finish, photo),
+                    photos,
+                    limit=2 * self.threads,
+                    on_done=lambda _: bar.update(),
+                )
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 

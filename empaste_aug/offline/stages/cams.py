@@ -10,12 +10,12 @@ import numpy as np
 
 from empaste_aug.offline.cam import Component, anchor, grad_cam
 from empaste_aug.offline.classify import Classifier
-from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
+from empaste_aug.offline.stages.classified import ClassifierPhotoStage
 from empaste_aug.offline.stages.photos import Photo
 
 
-class CamStage(PhotoStage):
+class CamStage(ClassifierPhotoStage):
     """Per photo: ``labels`` (K,) int64 and ``anchors`` (K, 2) float32 of x, y in pixels.
 
     Args:
@@ -42,12 +42,10 @@ class CamStage(PhotoStage):
         sizes: Sequence[int] | None,
         threads: int,
     ) -> None:
-        self.classifier = classifier
         self.columns = classifier.check_classes(class_names)
         self.threshold = threshold
         self.component: Component = component
         self.sizes = None if sizes is None else tuple(sizes)
-        self.threads = threads if classifier.device.type == "cpu" else 1
         config = {
             "classifier": classifier.fingerprint(),
             "columns": list(self.columns),
@@ -55,7 +53,7 @@ class CamStage(PhotoStage):
             "component": component,
             "sizes": self.sizes,
         }
-        super().__init__(work, config)
+        super().__init__(work, config, classifier, threads=threads)
 
     def compute(self, photo: Photo) -> Arrays:
         """The anchors of the photo's classes."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.segments import segment_features
-from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
+from empaste_aug.offline.stages.classified import ClassifierPhotoStage
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.pool import SegmentPool, decode_masks
 
@@ -19,7 +18,7 @@ CPU_BATCH = 8
 GPU_BATCH = 128
 
 
-class FeatureStage(PhotoStage):
+class FeatureStage(ClassifierPhotoStage):
     """Per photo: ``segment`` (M,) positions in its pool, ``phi`` (M, D) as `segment_features` gives
     it, ``logits`` (M, K) float32, one column per class of the classifier.
 
@@ -43,26 +42,16 @@ class FeatureStage(PhotoStage):
         batch_size: int | None,
         threads: int,
     ) -> None:
-        self.classifier = classifier
         self.pool = pool
         on_cpu = classifier.device.type == "cpu"
         self.batch_size = batch_size or (CPU_BATCH if on_cpu else GPU_BATCH)
-        self.threads = threads if on_cpu else 1
         config = {
             "classifier": classifier.fingerprint(),
             "segments": pool.key,
             "erosion": pool.config.erosion,
             "crop_size": pool.config.crop_size or classifier.input_size,
         }
-        super().__init__(work, config)
-
-    @cached_property
-    def _folded(self) -> Classifier:
-        return self.classifier.folded()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle without the folded classifier, which is made again."""
-        return {key: value for key, value in super().__getstate__().items() if key != "_folded"}
+        super().__init__(work, config, classifier, threads=threads)
 
     def token(self, photo: Photo) -> str:
         """Salient segments depend on the photo's labels, and with them their features."""

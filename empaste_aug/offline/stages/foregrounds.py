@@ -125,17 +125,16 @@ class ForegroundStage:
         classes = list(self._classes(photos))
         before = len(self.cache.damaged)
         todo = [
-            (category, members)
-            for category, members in classes
-            if redo or not self.cache.holds(self._file(category), self._token(members, photos))
+            (category, members, token)
+            for category, members, token in classes
+            if redo or not self.cache.holds(self._file(category), token)
         ]
         damaged = len(self.cache.damaged) - before
         if todo and self.reduce is not None:
             self._reducer = self._fit_reducer(photos, self.reduce)
         bar = progress_bar(todo, description=self.name, unit="class", show=progress and bool(todo))
-        for category, members in bar:
-            arrays = self._compute(category, members)
-            self.cache.write(self._file(category), self._token(members, photos), arrays)
+        for category, members, token in bar:
+            self.cache.write(self._file(category), token, self._compute(category, members))
         return Progress(len(todo), len(classes) - len(todo), damaged)
 
     def _fit_reducer(self, photos: Sequence[Photo], dimensions: int) -> Reducer | None:
@@ -185,8 +184,8 @@ class ForegroundStage:
         return {category: arrays["history"].tolist() for category, arrays in self._results(photos)}
 
     def _results(self, photos: Sequence[Photo]) -> Iterator[tuple[int, Arrays]]:
-        for category, members in self._classes(photos):
-            arrays = self.cache.read(self._file(category), self._token(members, photos))
+        for category, _, token in self._classes(photos):
+            arrays = self.cache.read(self._file(category), token)
             if arrays is None:
                 raise ArgumentError(
                     f"stage fem: class {self.class_names[category]} has no valid result under "
@@ -194,18 +193,13 @@ class ForegroundStage:
                 )
             yield category, arrays
 
-    def _classes(self, photos: Sequence[Photo]) -> Iterator[tuple[int, list[Photo]]]:
+    def _classes(self, photos: Sequence[Photo]) -> Iterator[tuple[int, list[Photo], str]]:
+        """Every class, its photos, and the hash of these and of all that reduce the features."""
+        reducing = [] if self.reduce is None else [_listed(spaced(photos))]
         for category in range(len(self.class_names)):
             members = [photo for photo in photos if category in photo.labels]
             if members:
-                yield category, members
-
-    def _token(self, members: Sequence[Photo], photos: Sequence[Photo]) -> str:
-        """The class's photos; and all that its features are reduced by."""
-        parts = [_listed(members)]
-        if self.reduce is not None:
-            parts.append(_listed(spaced(photos)))
-        return digest_of(parts)
+                yield category, members, digest_of([_listed(members), *reducing])
 
     def _file(self, category: int) -> str:
         return f"class-{category:05d}"

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.occlusion import occluded_logits, occlusion_drop
 from empaste_aug.offline.prior import SHORTLIST, shortlist
-from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
+from empaste_aug.offline.stages.classified import ClassifierPhotoStage
 from empaste_aug.offline.stages.cues import CueStage
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.pool import decode_masks
 
 
-class OcclusionStage(PhotoStage):
+class OcclusionStage(ClassifierPhotoStage):
     """Per photo: ``drop`` (K, M) float32, of its K labels and eligible segments; NaN where a
     segment is not on the label's shortlist.
 
@@ -37,16 +35,8 @@ class OcclusionStage(PhotoStage):
         self.cues = cues
         self.features = cues.features
         self.columns = cues.columns
-        self.threads = threads if self.features.classifier.device.type == "cpu" else 1
-        super().__init__(work, {"cues": cues.key, "shortlist": SHORTLIST})
-
-    @cached_property
-    def _folded(self) -> Classifier:
-        return self.features.classifier.folded()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle without the folded classifier, which is made again."""
-        return {key: value for key, value in super().__getstate__().items() if key != "_folded"}
+        config = {"cues": cues.key, "shortlist": SHORTLIST}
+        super().__init__(work, config, cues.features.classifier, threads=threads)
 
     def compute(self, photo: Photo) -> Arrays:
         """One pass of the classifier for every segment on the shortlist of any label."""

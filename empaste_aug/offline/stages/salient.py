@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -15,14 +14,12 @@ from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.offline.proposals.saliency import Saliency
 from empaste_aug.offline.segments import SegmentConfig, segment_features
-from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
+from empaste_aug.offline.stages.classified import ClassifierPhotoStage
+from empaste_aug.offline.stages.features import CPU_BATCH
 from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.offline.stages.proposals import unpack
 from empaste_aug.offline.stages.saliency import SaliencyStage
-
-BATCH = 8
-"""Cut-outs per forward pass."""
 
 PATCHES = 4
 """At most so many patches of background a photo."""
@@ -37,7 +34,7 @@ LEAST_DULL = 0.95
 """The least share of such pixels in a patch's box."""
 
 
-class SalientStage(PhotoStage):
+class SalientStage(ClassifierPhotoStage):
     """Per photo ``phi`` (M, D) as `segment_features` gives it, ``salient`` (M,) bool.
 
     M cut-outs: all that is salient, and ellipses on what is not. Of the main data set's photos the
@@ -63,11 +60,9 @@ class SalientStage(PhotoStage):
         saliency: SaliencyStage | None = None,
         threads: int,
     ) -> None:
-        self.classifier = classifier
         self.saliency = saliency
         self.segments = segments
         self.method = Saliency(min_area=segments.min_area, num_threads=1)
-        self.threads = threads if classifier.device.type == "cpu" else 1
         config = {
             "classifier": classifier.fingerprint(),
             "method": self.method.config(),
@@ -77,7 +72,7 @@ class SalientStage(PhotoStage):
             "saliency": None if saliency is None else saliency.key,
             "patches": [PATCHES, ATTEMPTS, DULL, LEAST_DULL],
         }
-        super().__init__(work, config)
+        super().__init__(work, config, classifier, threads=threads)
 
     def compute(self, photo: Photo) -> Arrays:
         """Features of the photo's cut-outs."""
@@ -94,7 +89,7 @@ class SalientStage(PhotoStage):
             masks,
             erosion=self.segments.erosion,
             crop_size=self.segments.crop_size,
-            batch_size=BATCH,
+            batch_size=CPU_BATCH,
         )
         return {"phi": phi, "salient": salient[: len(masks)]}
 
@@ -116,14 +111,6 @@ class SalientStage(PhotoStage):
         coarse = content["map"].astype(np.float32) / 255
         values = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
         return unpack(content)[: int(content["whole"])], np.asarray(values, np.float32)
-
-    @cached_property
-    def _folded(self) -> Classifier:
-        return self.classifier.folded()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle without the folded classifier, which is made again."""
-        return {key: value for key, value in super().__getstate__().items() if key != "_folded"}
 
 
 def dull_patches(dull: NDArray[np.bool_], rng: np.random.Generator) -> list[NDArray[np.bool_]]:
