@@ -30,6 +30,7 @@ from empaste_aug.offline import alpha
 from empaste_aug.offline.build import STAGES, Build
 from empaste_aug.offline.datasets import Dataset
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.execute.memory import keep_freed_memory
 from empaste_aug.offline.execute.worker import one_thread
 from empaste_aug.offline.options import add_options, from_options
 from empaste_aug.offline.proposals.hierarchy import Hierarchy
@@ -191,6 +192,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--proposal-option", action="append", default=[], metavar="NAME=JSON", help="repeatable"
     )
+    parser.add_argument(
+        "--plain-malloc", action="store_true", help="hand freed memory back, as builds do not"
+    )
     parser.add_argument("--quick", action="store_true", help="four photos")
     add_options(parser.add_argument_group("segments"), SegmentConfig)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
@@ -201,6 +205,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; 0 when done."""
     args = build_parser().parse_args(argv)
     os.environ["OMP_NUM_THREADS"] = "1"
+    if not args.plain_malloc:
+        keep_freed_memory()
     options = {
         name: json.loads(value)
         for name, _, value in (pair.partition("=") for pair in args.proposal_option)

@@ -11,6 +11,7 @@ from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets import Dataset
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
 from empaste_aug.offline.execute import Shard
+from empaste_aug.offline.execute.memory import keep_freed_memory
 from empaste_aug.offline.from_masks import bank_from_masks
 from empaste_aug.offline.stages.arguments import (
     add_build_arguments,
@@ -84,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
 def _from_labels(args: argparse.Namespace) -> int:
     _refuse(changed_options(args, add_mask_arguments), "labels")
     options = build_options_from_arguments(args)
+    keep_freed_memory()
     report = build_bank(_dataset(args), args.output, overwrite=args.overwrite, **options)
     print(report.table())
     return 0

@@ -12,6 +12,7 @@ from empaste_aug.offline.classify.train import VAL_FRACTION
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.execute.memory import keep_freed_memory
 from empaste_aug.offline.options import add_options, from_options
 from empaste_aug.types import ArgumentError
 
@@ -49,12 +50,12 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--backbone",
         default=DEFAULT_BACKBONE,
-        help="%(default)s, timm/NAME or torchvision/NAME",
+        help="efficientnet_lite0, efficientnet_lite2, timm/NAME or torchvision/NAME (%(default)s)",
     )
     model.add_argument(
         "--pretrained",
         default=PACKAGED,
-        help=f"packaged (only {DEFAULT_BACKBONE}), hub (downloads), a weight file, or none",
+        help="packaged (efficientnet_lite0 and _lite2), hub (downloads), a weight file, or none",
     )
     model.add_argument(
         "--input-size", type=int, metavar="PX", help="the backbone's own if left out"
@@ -81,6 +82,7 @@ def train(args: argparse.Namespace) -> int:
     """Train as the options say, and write the file."""
     dataset = dataset_from_arguments(args)
     output = Path(args.output)
+    keep_freed_memory()
     classifier = train_classifier(
         dataset,
         extra=[load_dataset("folder", folder) for folder in args.extra_labels],

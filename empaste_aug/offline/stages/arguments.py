@@ -66,12 +66,14 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     classifier = parser.add_argument_group("classifier")
     classifier.add_argument("--classifier", metavar="FILE", help="take this one, train none")
     classifier.add_argument(
-        "--backbone", default=DEFAULT_BACKBONE, help="what to train (%(default)s)"
+        "--backbone",
+        default=DEFAULT_BACKBONE,
+        help="efficientnet_lite0, efficientnet_lite2, timm/NAME or torchvision/NAME (%(default)s)",
     )
     classifier.add_argument(
         "--pretrained",
         default=PACKAGED,
-        help="its weights: packaged, hub, none, or a file (%(default)s)",
+        help="packaged (efficientnet_lite0 and _lite2), hub (downloads), a weight file, or none",
     )
     classifier.add_argument(
         "--val-fraction",
