@@ -36,6 +36,7 @@ from empaste_aug.offline.options import add_options, from_options
 from empaste_aug.offline.proposals.hierarchy import Hierarchy
 from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages import cutouts
+from empaste_aug.offline.stages.arguments import set_mode_defaults
 from empaste_aug.offline.stages.settings import MODES
 
 PROTOTYPE = 4.8
@@ -107,10 +108,10 @@ def time_parts(build: Build, clock: Clock) -> None:
     """Let the clock see the parts of a build that has not run."""
     stages = {
         "proposals": build.proposal_stage,
-        "cams": build.cam_stage,
         "features": build.feature_stage,
-        "distances": build.foreground_stage.distances,
     }
+    if build.foreground_stage.distances is not None:
+        stages |= {"cams": build.cam_stage, "distances": build.foreground_stage.distances}
     if build.foreground_stage.cues is not None:
         assert build.saliency_stage is not None
         stages |= {
@@ -203,7 +204,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; 0 when done."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    set_mode_defaults(parser, argv)
+    args = parser.parse_args(argv)
     os.environ["OMP_NUM_THREADS"] = "1"
     if not args.plain_malloc:
         keep_freed_memory()

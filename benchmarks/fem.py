@@ -84,7 +84,7 @@ def load_pairs(build: Build, dataset: Dataset) -> list[Pair]:
     for photo in progress_bar(photos, description="reading", unit="photo"):
         content, cues = features.load(photo), stage.cues.load(photo)["cues"]
         drop = stage.occlusions.load(photo)["drop"]
-        distance = stage.distances.load(photo)["distance"]
+        distance = build.distance_stage.load(photo)["distance"]
         if not len(content["segment"]):
             continue
         overlaps = _overlaps(build, dataset, photo, content["segment"])
@@ -338,6 +338,8 @@ def main(argv: list[str] | None = None) -> int:
         extra=extra,
         extra_for="classifier",
     )
+    build.cam_stage.run(build.photos)  # anchors and distances, which only the paper's step 1 needs
+    build.distance_stage.run(build.photos)
     pairs = load_pairs(build, dataset)
     if args.fit:
         run_fit(pairs)

@@ -71,21 +71,28 @@ def class_activation(
     return np.asarray(total / len(sizes), np.float32)
 
 
-def windows(activation: NDArray[np.floating], height: int, width: int) -> list[Window]:
+def windows(
+    activation: NDArray[np.floating],
+    height: int,
+    width: int,
+    *,
+    shares: Sequence[float] = WINDOW_SHARES,
+) -> list[Window]:
     """Where to look again for the object that a map points at.
 
-    For each of `WINDOW_SHARES` the box of the map's largest part, enlarged.
+    For each of `shares` the box of the map's largest part, enlarged.
 
     Args:
         activation: (GRID, GRID), on any scale.
         height, width: of the photo.
+        shares: of the map's range, which the part reaches.
 
     Returns:
         Boxes XYXY, half-open, in the photo's pixels, inside it and not empty.
     """
     values = activation.astype(np.float32) - float(activation.min())
     found = []
-    for share in WINDOW_SHARES:
+    for share in shares:
         y, x = np.nonzero(cam_mask(values, threshold=share, component="largest"))
         if x.size == 0:
             continue

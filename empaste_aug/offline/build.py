@@ -71,9 +71,10 @@ class Build(StageSet):
                 written, self.foreground_stage, self.photos, **options
             ),
         }
+        idle = {"saliency"} if self.settings.mode == "paper" else {"cams"}
         try:
             for name in STAGES:
-                if name in wanted and not (name == "saliency" and self.saliency_stage is None):
+                if name in wanted and name not in idle:
                     start = time.perf_counter()
                     report.stages[name] = runners[name]()
                     report.seconds[name] = time.perf_counter() - start

@@ -27,8 +27,7 @@ class InstanceConfig:
 
     Attributes:
         max_instances: the most masks per photo and class, the first one counted; 1: no further
-            ones. So it is by default: what the other values leave is right less often than the
-            first masks that are kept (benchmarks/fem.md).
+            ones.
         min_quality: the least quality (`offline.quality`) of a further mask.
         min_similarity: the least cosine, in [-1, 1], between its features and those of the first
             mask, as F-EM gets them: reduced by PCA, so relative to the mean of all segments.
@@ -37,7 +36,7 @@ class InstanceConfig:
             that holds one counts as a further instance.
     """
 
-    max_instances: int = 1
+    max_instances: int = 3
     min_quality: float = 0.35
     min_similarity: float = 0.6
     max_overlap: float = 0.1

@@ -15,7 +15,7 @@ from empaste_aug.offline.fem import FEMConfig
 from empaste_aug.offline.foreground import COVARIANCES, DISTANCES
 from empaste_aug.offline.instances import InstanceConfig
 from empaste_aug.offline.prior import CueWeights
-from empaste_aug.offline.segments import SegmentConfig
+from empaste_aug.offline.segments import Features, SegmentConfig
 from empaste_aug.offline.stages.selection import RANKINGS, Cut
 
 Config = TypeVar("Config")
@@ -67,6 +67,11 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         "crop_size": Option(
             "side in pixels of what the classifier is shown of a segment (default: its input size)"
         ),
+        "features": Option(
+            "crops: the classifier sees each segment; pooled: it sees the photo once",
+            choices=get_args(Features),
+        ),
+        "pooled_size": Option("side in pixels of the photo where features are pooled"),
     },
     FEMConfig: {
         "top_n": Option("step 1: choose among this many segments nearest to the anchor"),

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from empaste_aug.types import ArgumentError, tight_box
 
-LEAST_HALF = 2.0**-8
-"""Values that are all smaller than this lose too many digits in float16."""
-
 if TYPE_CHECKING:
     from empaste_aug.offline.classify import Classifier
+
+Features = Literal["crops", "pooled"]
 
 GREY = (128, 128, 128)
 """The padding's colour where no classifier is at hand to give its own mean colour."""
@@ -38,6 +36,9 @@ class SegmentConfig:
             None keeps them all, as the paper does.
         crop_size: the side in pixels of what the classifier is shown; None for its own input size,
             as in the paper. At 128 a segment costs a third of what it costs at 224.
+        features: "crops": phi of each segment's crop, as in the paper; "pooled": the photo is seen
+            once, and phi is the mean of the map after the last convolution over the segment.
+        pooled_size: the side in pixels of the photo where features are pooled.
     """
 
     min_area: float = 0.01
@@ -45,6 +46,14 @@ class SegmentConfig:
     erosion: float = 0.02
     max_overlap: float | None = 0.95
     crop_size: int | None = None
+    features: Features = "crops"
+    pooled_size: int = 512
+
+    def shown(self, classifier: Classifier) -> dict[str, Any]:
+        """How this classifier sees a segment, as JSON values."""
+        if self.features == "pooled":
+            return {"pooled_size": self.pooled_size}
+        return {"erosion": self.erosion, "crop_size": self.crop_size or classifier.input_size}
 
     def __post_init__(self) -> None:
         """Raise ArgumentError for a constant out of its range."""
@@ -58,6 +67,12 @@ class SegmentConfig:
             raise ArgumentError(f"max_overlap: must be in (0, 1], not {self.max_overlap}")
         if self.crop_size is not None and self.crop_size < 32:
             raise ArgumentError(f"crop_size: must be at least 32 px, not {self.crop_size}")
+        if self.features not in get_args(Features):
+            raise ArgumentError(
+                f"features: must be one of {', '.join(get_args(Features))}, not {self.features!r}"
+            )
+        if self.pooled_size < 32:
+            raise ArgumentError(f"pooled_size: must be at least 32 px, not {self.pooled_size}")
 
 
 def distances_to_anchors(
@@ -169,71 +184,3 @@ def classifier_grey(mean: Sequence[float]) -> tuple[int, int, int]:
     """The mean colour that a classifier subtracts ([0, 1] per channel), as RGB uint8 values."""
     r, g, b = (round(255 * float(value)) for value in mean)
     return r, g, b
-
-
-def segment_features(
-    classifier: Classifier,
-    image: NDArray[np.uint8],
-    masks: Sequence[NDArray[np.bool_]],
-    *,
-    erosion: float = SegmentConfig.erosion,
-    crop_size: int | None = None,
-    batch_size: int = 64,
-) -> tuple[NDArray[np.floating], NDArray[np.float32]]:
-    """phi and the logits of every segment of one photo, computed once (paper, 3.1, Alg. 1).
-
-    The segments are cropped by `segment_crop` on the classifier's mean colour and run on the
-    device where the classifier's weights lie.
-
-    Args:
-        classifier: in evaluation mode.
-        image: (H, W, 3) uint8 RGB.
-        masks: M masks (H, W) bool, none of them empty.
-        erosion: see `erode`.
-        crop_size: side in pixels of the crops; None for the classifier's own input size.
-        batch_size: segments per forward pass.
-
-    Returns:
-        phi, (M, D) float16, the pooled output of the last convolution, or float32 if a value is
-        out of float16's range; and the logits, (M, K) float32, one per class of the classifier.
-
-    Raises:
-        ArgumentError: a mask is empty or of another size; `batch_size` is not positive; the
-            classifier gives features that are not finite.
-    """
-    if batch_size < 1:
-        raise ArgumentError(f"batch_size: must be positive, not {batch_size}")
-    device = next(classifier.parameters()).device
-    grey = classifier_grey(classifier.mean)
-    size = crop_size or classifier.input_size
-    features: list[NDArray[np.float32]] = []
-    logits: list[NDArray[np.float32]] = []
-    with torch.inference_mode():
-        for start in range(0, max(len(masks), 1), batch_size):  # no mask: one batch of none
-            batch = masks[start : start + batch_size]
-            crops = np.empty((len(batch), size, size, 3), dtype=np.uint8)
-            for row, mask in enumerate(batch):
-                crops[row] = segment_crop(image, mask, size=size, erosion=erosion, grey=grey)
-            # Permuted, not copied: channels last, which is fastest on a CPU.
-            inputs = classifier.normalize(torch.from_numpy(crops).to(device).permute(0, 3, 1, 2))
-            phi = classifier.features(inputs)
-            logits.append(classifier.logits(phi).float().cpu().numpy())
-            features.append(phi.float().cpu().numpy())
-    return compact(np.concatenate(features), "features"), np.concatenate(logits)
-
-
-def compact(values: NDArray[np.float32], what: str) -> NDArray[np.floating]:
-    """What a classifier gives as float16, or as it is where a value is out of float16's range.
-
-    Args:
-        values: of any shape.
-        what: their name for the message.
-
-    Raises:
-        ArgumentError: they are not finite.
-    """
-    if not np.isfinite(values).all():
-        raise ArgumentError(f"classifier: gives {what} that are not finite")
-    peak = float(np.abs(values).max(initial=0.0))
-    fits = peak == 0 or LEAST_HALF <= peak <= float(np.finfo(np.float16).max)
-    return values.astype(np.float16) if fits else values

@@ -534,6 +534,7 @@ def test_pairs_without_a_segment_are_counted(
         {"mode": "guess"},
         {"reduce": -1},
         {"cue_weights": CueWeights()},
+        {"windows": 3},
         {"cam_threshold": 0.0},
         {"cam_component": "some"},
         {"cam_sizes": []},

@@ -98,7 +98,7 @@ def test_other_classes_masks_are_taken_too_and_each_class_is_counted() -> None:
     assert take_further([0, 1, 1, 0], values, shapes, firsts, config()) == [2, 1, 3]
     two = config(max_instances=2)
     assert take_further([0, 1, 1, 0], values, shapes, firsts, two) == [2, 0]
-    assert take_further([0, 1, 1, 0], values, shapes, firsts, InstanceConfig()) == []
+    assert take_further([0, 1, 1, 0], values, shapes, firsts, config(max_instances=1)) == []
 
 
 def test_random_masks_share_no_more_than_allowed(rng: np.random.Generator) -> None:

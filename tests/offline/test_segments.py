@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from empaste_aug.offline.segments import (
     SegmentConfig,
@@ -12,33 +11,8 @@ from empaste_aug.offline.segments import (
     distances_to_anchors,
     erode,
     segment_crop,
-    segment_features,
 )
 from empaste_aug.types import ArgumentError
-
-
-class ColourClassifier(torch.nn.Module):
-    """Features are the mean colour of the input; two classes."""
-
-    class_names = ("red", "blue")
-    input_size = 16
-    mean = (0.5, 0.5, 0.5)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head = torch.nn.Linear(3, 2, bias=False)
-        with torch.no_grad():
-            self.head.weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
-
-    def normalize(self, images: torch.Tensor) -> torch.Tensor:
-        self.seen = tuple(images.shape[1:])
-        return images.float() / 255
-
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        return images.mean(dim=(2, 3))
-
-    def logits(self, features: torch.Tensor) -> torch.Tensor:
-        return self.head(features)
 
 
 def box_mask(x0: int, y0: int, x1: int, y1: int, size: tuple[int, int] = (40, 60)) -> np.ndarray:
@@ -146,37 +120,6 @@ def test_crop_refuses_bad_masks() -> None:
         segment_crop(image, np.ones((4, 6), bool), size=8)
 
 
-def test_features_of_each_segment_in_any_batch_size() -> None:
-    image = np.full((40, 60, 3), (255, 0, 0), dtype=np.uint8)
-    image[:, 30:] = (0, 0, 255)
-    masks = [box_mask(2, 2, 20, 20), box_mask(40, 2, 58, 20), box_mask(10, 30, 26, 34)]
-    for batch_size in (1, 2, 64):
-        phi, logits = segment_features(ColourClassifier(), image, masks, batch_size=batch_size)
-        assert phi.dtype == np.float16
-        assert phi.shape == (3, 3)
-        assert logits.dtype == np.float32
-        np.testing.assert_allclose(phi[:2], [[1, 0, 0], [0, 0, 1]], atol=1e-3)
-        np.testing.assert_allclose(logits[:2], [[1, 0], [0, 1]], atol=1e-3)
-        assert 0.5 < phi[2, 0] < 0.8
-        assert phi[2, 1] == pytest.approx(0.375, abs=0.02)
-
-
-def test_the_classifier_is_shown_crops_of_the_size_that_is_wanted() -> None:
-    classifier, image = ColourClassifier(), np.full((40, 60, 3), (255, 0, 0), dtype=np.uint8)
-    for crop_size, side in ((None, 16), (48, 48)):
-        phi, _ = segment_features(classifier, image, [box_mask(2, 2, 20, 20)], crop_size=crop_size)
-        assert classifier.seen == (3, side, side)
-        np.testing.assert_allclose(phi, [[1, 0, 0]], atol=1e-3)
-
-
-def test_no_segment_gives_empty_features() -> None:
-    phi, logits = segment_features(ColourClassifier(), np.zeros((40, 60, 3), np.uint8), [])
-    assert phi.shape == (0, 3)
-    assert logits.shape == (0, 2)
-    with pytest.raises(ArgumentError, match="batch_size"):
-        segment_features(ColourClassifier(), np.zeros((4, 6, 3), np.uint8), [], batch_size=0)
-
-
 def test_grey_is_the_mean_colour() -> None:
     assert classifier_grey((0.485, 0.456, 0.406)) == (124, 116, 104)
 
@@ -187,26 +130,3 @@ def test_grey_is_the_mean_colour() -> None:
 def test_bad_constants_are_named(option: dict[str, float]) -> None:
     with pytest.raises(ArgumentError, match=next(iter(option))):
         SegmentConfig(**option)
-
-
-def test_features_out_of_float16s_range_are_kept_in_float32() -> None:
-    class Loud(ColourClassifier):
-        factor = 1e6
-
-        def features(self, images: torch.Tensor) -> torch.Tensor:
-            return super().features(images) * self.factor
-
-    image = np.full((40, 60, 3), 200, np.uint8)
-    masks = [box_mask(5, 5, 30, 30)]
-    phi, _ = segment_features(Loud().eval(), image, masks)
-    assert phi.dtype == np.float32
-    np.testing.assert_allclose(phi[0], 1e6 * 200 / 255, rtol=1e-3)
-    quiet, _ = segment_features(ColourClassifier().eval(), image, masks)
-    assert quiet.dtype == np.float16
-    Loud.factor = 1e-7
-    faint, _ = segment_features(Loud().eval(), image, masks)
-    assert faint.dtype == np.float32
-    np.testing.assert_allclose(faint[0], 1e-7 * 200 / 255, rtol=1e-3)
-    Loud.factor = float("inf")
-    with pytest.raises(ArgumentError, match="not finite"):
-        segment_features(Loud().eval(), image, masks)

@@ -177,6 +177,7 @@ def test_flags_reach_the_library(tool: dict[str, Any], root: Path) -> None:
 
 CHANGED: dict[str, Any] = {
     "distance": "cosine", "covariance": "oas", "keep_by": "score", "crop_size": 96,
+    "features": "pooled",
 }  # fmt: skip
 
 

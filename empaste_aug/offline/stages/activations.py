@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from empaste_aug.offline.activation import SIZES, class_activation
 from empaste_aug.offline.classify import Classifier
-from empaste_aug.offline.segments import compact
+from empaste_aug.offline.segment_features import compact
 from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.classified import ClassifierPhotoStage
 from empaste_aug.offline.stages.photos import Photo

@@ -35,8 +35,8 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=settings.MODES,
         default=settings.MODES[0],
-        help="robust: cues and a prior; paper: the literal method, with the paper's values as the "
-        "other options' defaults (%(default)s)",
+        help="robust: cues and a prior; fast: the same with one look of the classifier at a photo; "
+        "paper: the literal method; each has its own defaults of the other options (%(default)s)",
     )
     run = parser.add_argument_group("running")
     run.add_argument("--work", help="where the stages keep their files (default: OUTPUT.work)")
@@ -115,6 +115,14 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         help="an argument of these methods, VALUE as JSON or text; repeatable",
     )
     proposals.add_argument(
+        "--windows",
+        type=int,
+        help="windows round what each class points at, in which the saliency model looks again "
+        "(default: "
+        + "; ".join(f"{mode}: {number}" for mode, number in settings.DEFAULT_WINDOWS.items())
+        + ")",
+    )
+    proposals.add_argument(
         "--cam-threshold",
         type=float,
         default=settings.CAM_THRESHOLD,
@@ -140,10 +148,10 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         "--reduce",
         type=int,
         metavar="D",
-        help="reduce the features by PCA over all segments first; 0 leaves them (default: robust: "
+        help="reduce the features by PCA over all segments first; 0 leaves them (default: "
         f"{settings.DEFAULT_REDUCE['robust']}; paper: 0)",
     )
-    add_options(parser.add_argument_group("cues of robust mode"), CueWeights)
+    add_options(parser.add_argument_group("cues of the modes robust and fast"), CueWeights)
     add_options(
         parser.add_argument_group("further instances of a class in a photo"), InstanceConfig
     )
@@ -213,12 +221,13 @@ def build_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "write_extra": args.write_extra,
         "proposals": args.proposals,
         "proposal_options": _proposal_options(args.proposal_option),
+        "windows": args.windows,
         "cam_threshold": args.cam_threshold,
         "cam_component": args.cam_component,
         "cam_sizes": args.cam_sizes,
         "segments": from_options(args, SegmentConfig),
         "fem": from_options(args, FEMConfig),
-        "cue_weights": from_options(args, CueWeights) if args.mode == "robust" else None,
+        "cue_weights": None if args.mode == "paper" else from_options(args, CueWeights),
         "reduce": args.reduce,
         "instances": from_options(args, InstanceConfig),
         "alpha": from_options(args, AlphaConfig),
@@ -242,7 +251,13 @@ def set_mode_defaults(parser: argparse.ArgumentParser, argv: Sequence[str] | Non
     early.add_argument("--mode")
     mode = early.parse_known_args(argv)[0].mode
     if mode in settings.MODES:
-        for config in (settings.DEFAULT_SEGMENTS[mode], settings.DEFAULT_FEM[mode]):
+        by_mode = (
+            settings.DEFAULT_SEGMENTS,
+            settings.DEFAULT_FEM,
+            settings.DEFAULT_CUES,
+            settings.DEFAULT_INSTANCES,
+        )
+        for config in (defaults[mode] for defaults in by_mode):
             names = {field: option_name(type(config), field) for field in asdict(config)}
             parser.set_defaults(**{names[key]: value for key, value in asdict(config).items()})
 

@@ -71,10 +71,8 @@ class CueStage(PhotoStage):
         rows = features["segment"]
         found = self.features.pool.segments(photo)
         masks = on_grid(decode_masks(found, rows))
-        salient = np.array([found[row].source == self.saliency.method.name for row in rows], bool)
-        strength = np.array([found[row].strength for row in rows], np.float32)
-        saliency = self.saliency.load(photo)["map"].astype(np.float32) / 255
-        maps = self.activations.load(photo)["maps"].astype(np.float32)
+        salient, strength = self.saliency.told_of([found[row] for row in rows])
+        maps = self.saliency.evidence(photo)
         logits = features["logits"][:, list(self.columns)]
         segment_logits = self._head.logits(features["phi"])
         values = np.zeros((len(photo.labels), len(rows), len(CUES)), np.float32)
@@ -82,14 +80,14 @@ class CueStage(PhotoStage):
             values[position] = cue_values(
                 Evidence(
                     masks=masks,
-                    activation=maps[position],
-                    saliency=saliency,
+                    activation=maps.activations[position],
+                    saliency=maps.map,
                     logits=logits,
                     segment_logits=segment_logits,
                     category=label,
                     others=[other for other in photo.labels if other != label],
                     salient=salient,
-                    strength=np.where(salient, np.nan, strength),
+                    strength=strength,
                 )
             )
         return {"cues": values}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from empaste_aug.offline.classify import Classifier
-from empaste_aug.offline.segments import segment_features
+from empaste_aug.offline.segment_features import features_of
 from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.classified import ClassifierPhotoStage
 from empaste_aug.offline.stages.photos import Photo
@@ -19,8 +19,8 @@ GPU_BATCH = 128
 
 
 class FeatureStage(ClassifierPhotoStage):
-    """Per photo: ``segment`` (M,) positions in its pool, ``phi`` (M, D) as `segment_features` gives
-    it, ``logits`` (M, K) float32, one column per class of the classifier.
+    """Per photo: ``segment`` (M,) positions in its pool, ``phi`` (M, D) as `features_of` gives it,
+    ``logits`` (M, K) float32, one column per class of the classifier.
 
     Args:
         work: the work folder.
@@ -48,8 +48,7 @@ class FeatureStage(ClassifierPhotoStage):
         config = {
             "classifier": classifier.fingerprint(),
             "segments": pool.key,
-            "erosion": pool.config.erosion,
-            "crop_size": pool.config.crop_size or classifier.input_size,
+            **pool.config.shown(classifier),
         }
         super().__init__(work, config, classifier, threads=threads)
 
@@ -63,12 +62,11 @@ class FeatureStage(ClassifierPhotoStage):
         """Features of the photo's eligible segments."""
         found = self.pool.segments(photo)
         rows = self.pool.eligible(found)
-        phi, logits = segment_features(
+        phi, logits = features_of(
             self._folded,
             photo.read(),
             decode_masks(found, rows),
-            erosion=self.pool.config.erosion,
-            crop_size=self.pool.config.crop_size,
+            self.pool.config,
             batch_size=self.batch_size,
         )
         return {"segment": rows, "phi": phi, "logits": logits}

@@ -42,7 +42,7 @@ class ForegroundStage:
     Args:
         work: the work folder.
         features: phi and logits.
-        distances: of segments to anchors.
+        distances: of segments to anchors, for step 1 of the paper; None where cues take its place.
         class_names: the data set's.
         config: Algorithm 1's constants.
         cues: what the prior is made of; None: the paper's method, without a prior.
@@ -55,7 +55,8 @@ class ForegroundStage:
             hold the candidates too, which needs cues. None: one.
 
     Raises:
-        ArgumentError: further instances are wanted without cues.
+        ArgumentError: further instances are wanted without cues, or there are neither cues nor
+            distances.
 
     Attributes:
         version: as `PhotoStage.version`.
@@ -68,7 +69,7 @@ class ForegroundStage:
         self,
         work: str | Path,
         features: FeatureStage,
-        distances: DistanceStage,
+        distances: DistanceStage | None,
         class_names: Sequence[str],
         *,
         config: FEMConfig,
@@ -78,12 +79,14 @@ class ForegroundStage:
         reduce: int | None = None,
         instances: InstanceConfig | None = None,
     ) -> None:
-        self.instances = instances or InstanceConfig()
+        self.instances = instances or InstanceConfig(max_instances=1)
         if cues is None and self.instances.max_instances > 1:
             raise ArgumentError(
                 "max_instances: more than 1 needs a quality of the masks, which mode 'paper' has "
                 f"not, but is {self.instances.max_instances}"
             )
+        if cues is None and distances is None:
+            raise ArgumentError("distances: are needed where there are no cues")
         self.features = features
         self.distances = distances
         self.cues = cues
@@ -96,7 +99,7 @@ class ForegroundStage:
         self.config = config
         settings = {
             "features": features.key,
-            "distances": distances.key,
+            "distances": None if distances is None else distances.key,
             "fem": asdict(config),
             "cues": None if cues is None else [cues.key, self.weights.as_dict()],
             "occlusions": None if occlusions is None else occlusions.key,
@@ -116,7 +119,8 @@ class ForegroundStage:
         self, photos: Sequence[Photo], *, redo: bool = False, progress: bool = True
     ) -> Progress:
         """Distances to the anchors where they are missing, then F-EM of each class."""
-        self.distances.run(photos, redo=redo, progress=progress)
+        if self.distances is not None:
+            self.distances.run(photos, redo=redo, progress=progress)
         if self.cues is not None:
             self.cues.head.run(redo=redo, progress=progress)
             self.cues.run(photos, redo=redo, progress=progress)
@@ -258,10 +262,13 @@ class ForegroundStage:
             before = prior_with_occlusion(cues, drop, self.weights)
             rows = np.flatnonzero(~np.isnan(drop))
         phi = features["phi"][rows]
+        nearness = np.zeros(len(rows), np.float32)  # F-EM starts from the prior instead
+        if self.distances is not None:
+            nearness = self.distances.load(photo)["distance"][rows, column]
         return _Evidence(
             segment=features["segment"][rows],
             phi=phi if self._reducer is None else self._reducer(phi),
-            nearness=self.distances.load(photo)["distance"][rows, column],
+            nearness=nearness,
             score=0.5 * (1.0 + np.tanh(0.5 * logits[rows])),
             cues=cues[rows],
             prior=before[rows],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from empaste_aug.offline.activation import LEAST_WINDOW, WINDOW_MARGIN, WINDOW_SHARES, windows
 from empaste_aug.offline.cues import GRID
@@ -23,6 +25,19 @@ SAME_WINDOW = 0.7
 """A window is left out where its IoU with the photo or a window before it reaches this."""
 
 
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What is known of a photo's places, on the evidence grid.
+
+    Attributes:
+        activations: (K, GRID, GRID) float32, of its K labels.
+        map: (GRID, GRID) float32, the saliency in [0, 1].
+    """
+
+    activations: NDArray[np.float32]
+    map: NDArray[np.float32]
+
+
 class SaliencyStage(PhotoStage):
     """Per photo ``map`` (GRID, GRID) uint8, 255 being 1, and segments as `pack` packs them.
 
@@ -36,21 +51,30 @@ class SaliencyStage(PhotoStage):
         work: the work folder.
         activations: the maps.
         threads: photos at a time.
+        shares: of a map's range; each gives a window, see `windows`.
     """
 
     name: ClassVar[str] = "saliency"
     version: ClassVar[int] = 2
     uses_labels: ClassVar[bool] = True
 
-    def __init__(self, work: str | Path, activations: ActivationStage, *, threads: int) -> None:
+    def __init__(
+        self,
+        work: str | Path,
+        activations: ActivationStage,
+        *,
+        threads: int,
+        shares: Sequence[float] = WINDOW_SHARES,
+    ) -> None:
         self.activations = activations
+        self.shares = tuple(shares)
         self.method = Saliency(num_threads=1)
         self.threads = threads
         config = {
             "activations": activations.key,
             "method": self.method.config(),
             "grid": GRID,
-            "windows": [list(WINDOW_SHARES), WINDOW_MARGIN, LEAST_WINDOW, SAME_WINDOW],
+            "windows": [list(self.shares), WINDOW_MARGIN, LEAST_WINDOW, SAME_WINDOW],
         }
         super().__init__(work, config)
 
@@ -63,7 +87,7 @@ class SaliencyStage(PhotoStage):
         parts = [
             window
             for activation in self.activations.load(photo)["maps"]
-            for window in windows(activation, height, width)
+            for window in windows(activation, height, width, shares=self.shares)
         ]
         whole = len(found)
         found += self.method.propose(image, distinct(parts, height, width))
@@ -73,6 +97,26 @@ class SaliencyStage(PhotoStage):
             "whole": np.array(whole, np.int64),
             **pack(found, (height, width)),
         }
+
+    def told_of(self, found: Sequence[Segment]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Which segments of a pool come from here, (M,), and the others' contour strength, (M,).
+
+        A salient segment's strength is no contour's and is NaN.
+        """
+        salient = np.array([segment.source == self.method.name for segment in found], bool)
+        strength = np.array([segment.strength for segment in found], np.float32)
+        return salient, np.where(salient, np.nan, strength).astype(np.float32)
+
+    def evidence(self, photo: Photo) -> Maps:
+        """The stored maps of one photo.
+
+        Raises:
+            ArgumentError: this stage, or `activations`, has not run on this photo.
+        """
+        return Maps(
+            self.activations.load(photo)["maps"].astype(np.float32),
+            self.load(photo)["map"].astype(np.float32) / np.float32(255),
+        )
 
     def segments(self, photo: Photo) -> list[Segment]:
         """The stored segments of one photo.

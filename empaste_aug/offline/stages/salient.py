@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.proposals.base import Segment
 from empaste_aug.offline.proposals.saliency import Saliency
-from empaste_aug.offline.segments import SegmentConfig, segment_features
+from empaste_aug.offline.segment_features import features_of
+from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.classified import ClassifierPhotoStage
 from empaste_aug.offline.stages.features import CPU_BATCH
@@ -35,7 +36,7 @@ LEAST_DULL = 0.95
 
 
 class SalientStage(ClassifierPhotoStage):
-    """Per photo ``phi`` (M, D) as `segment_features` gives it, ``salient`` (M,) bool.
+    """Per photo ``phi`` (M, D) as `features_of` gives it, ``salient`` (M,) bool.
 
     M cut-outs: all that is salient, and ellipses on what is not. Of the main data set's photos the
     stage `saliency` knows it already.
@@ -67,8 +68,7 @@ class SalientStage(ClassifierPhotoStage):
             "classifier": classifier.fingerprint(),
             "method": self.method.config(),
             "min_area": segments.min_area,
-            "erosion": segments.erosion,
-            "crop_size": segments.crop_size or classifier.input_size,
+            **segments.shown(classifier),
             "saliency": None if saliency is None else saliency.key,
             "patches": [PATCHES, ATTEMPTS, DULL, LEAST_DULL],
         }
@@ -83,14 +83,7 @@ class SalientStage(ClassifierPhotoStage):
         salient = np.arange(len(masks) + PATCHES) < len(masks)
         rng = np.random.default_rng(int(photo.digest[:16], 16))
         masks += dull_patches(saliency < DULL, rng)
-        phi, _ = segment_features(
-            self._folded,
-            image,
-            masks,
-            erosion=self.segments.erosion,
-            crop_size=self.segments.crop_size,
-            batch_size=CPU_BATCH,
-        )
+        phi, _ = features_of(self._folded, image, masks, self.segments, batch_size=CPU_BATCH)
         return {"phi": phi, "salient": salient[: len(masks)]}
 
     def token(self, photo: Photo) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from empaste_aug.offline.activation import WINDOW_SHARES
 from empaste_aug.offline.classify import Classifier, Recipe
 from empaste_aug.offline.classify.backbone import DEFAULT_BACKBONE, PACKAGED
 from empaste_aug.offline.classify.train import VAL_FRACTION
@@ -167,7 +168,7 @@ class StageSet:
 
     @cached_property
     def cam_stage(self) -> CamStage:
-        """The anchors."""
+        """The anchors; the paper's mode only."""
         return self._placed(
             CamStage(
                 self.work,
@@ -182,7 +183,7 @@ class StageSet:
 
     @cached_property
     def activation_stage(self) -> ActivationStage:
-        """The class activation maps; robust mode only."""
+        """The class activation maps; not in the paper's mode."""
         return self._placed(
             ActivationStage(
                 self.work,
@@ -198,7 +199,14 @@ class StageSet:
         """Salient segments; None in the paper's mode."""
         if self.settings.mode == "paper":
             return None
-        return self._placed(SaliencyStage(self.work, self.activation_stage, threads=self.workers))
+        return self._placed(
+            SaliencyStage(
+                self.work,
+                self.activation_stage,
+                threads=self.workers,
+                shares=WINDOW_SHARES[: self.settings.windows],
+            )
+        )
 
     @cached_property
     def pool(self) -> SegmentPool:
@@ -220,7 +228,7 @@ class StageSet:
 
     @cached_property
     def head_stage(self) -> HeadStage:
-        """The segment head; robust mode only."""
+        """The segment head; not in the paper's mode."""
         salient = self._placed(
             SalientStage(
                 self.work,
@@ -238,6 +246,11 @@ class StageSet:
             self.photos,
             self.dataset.class_names,
         )
+
+    @cached_property
+    def distance_stage(self) -> DistanceStage:
+        """Distances to the anchors, of all eligible segments."""
+        return self._placed(DistanceStage(self.work, self.cam_stage, self.pool))
 
     @cached_property
     def foreground_stage(self) -> ForegroundStage:
@@ -260,7 +273,7 @@ class StageSet:
         return ForegroundStage(
             self.work,
             self.feature_stage,
-            self._placed(DistanceStage(self.work, self.cam_stage, self.pool)),
+            self.distance_stage if cues is None else None,
             self.dataset.class_names,
             config=self.settings.fem,
             cues=cues,
