@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from empaste_aug.bank import BankWriter, MaskBank
     from empaste_aug.paste.compose import EMPaste
+    from empaste_aug.pool import Backgrounds, PoolReader, PoolWriter
     from empaste_aug.types import (
         ArgumentError,
+        Background,
         BankError,
         Cutout,
         DatasetError,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         Instance,
         MissingDependencyError,
         Placement,
+        PoolError,
         Record,
         Scene,
         Segment,
@@ -32,6 +35,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
+    "Background",
+    "Backgrounds",
     "BankError",
     "BankWriter",
     "Cutout",
@@ -43,6 +48,9 @@ __all__ = [
     "MaskBank",
     "MissingDependencyError",
     "Placement",
+    "PoolError",
+    "PoolReader",
+    "PoolWriter",
     "Record",
     "Scene",
     "Segment",
@@ -50,9 +58,12 @@ __all__ = [
 ]
 
 _OTHER_HOMES = {
+    "Backgrounds": "empaste_aug.pool",
     "BankWriter": "empaste_aug.bank",
     "EMPaste": "empaste_aug.paste.compose",
     "MaskBank": "empaste_aug.bank",
+    "PoolReader": "empaste_aug.pool",
+    "PoolWriter": "empaste_aug.pool",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +36,32 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         DatasetError: the file is missing, truncated, or no image.
         MissingDependencyError: Pillow is not installed.
     """
-    image_module, ops = _pillow()
+    return _read(path, path)
+
+
+def decode_image(data: bytes, where: str | Path) -> NDArray[np.uint8]:
+    """What `read_image` makes of a file with these bytes; `where` names them in messages.
+
+    Raises:
+        DatasetError: they are truncated, or no image.
+        MissingDependencyError: Pillow is not installed.
+    """
+    return _read(BytesIO(data), where)
+
+
+def decoded_orientation(data: bytes, where: str | Path) -> int:
+    """The EXIF orientation of an encoded image, 1 to 8; 1, upright, where it has none.
+
+    Raises:
+        DatasetError: its header is broken.
+        MissingDependencyError: Pillow is not installed.
+    """
+    image_module, _ = _pillow()
     try:
-        with image_module.open(path) as opened:
-            upright = ops.exif_transpose(opened)
-            return np.array(_to_rgb(upright), dtype=np.uint8)
+        with image_module.open(BytesIO(data)) as opened:
+            return int(opened.getexif().get(_ORIENTATION, 1))
     except _failures() as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(where, error) from error
 
 
 def read_index_map(path: str | Path) -> NDArray[np.uint8]:
@@ -73,7 +93,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
     try:
         with image_module.open(path) as opened:
             width, height = opened.size
-            turned = opened.getexif().get(_ORIENTATION, 1) in _QUARTER_TURNS
+            # PNG's own getexif decodes all pixels, to find an eXIf chunk behind them
+            exif = image_module.Image.getexif(opened)
+            turned = exif.get(_ORIENTATION, 1) in _QUARTER_TURNS
     except _failures() as error:
         raise _unreadable(path, error) from error
     return (width, height) if turned else (height, width)
@@ -93,6 +115,16 @@ def follow_text_link(path: Path) -> Path:
     except (OSError, ValueError):
         return path
     return target.resolve() if is_link else path
+
+
+def _read(source: str | Path | BytesIO, where: str | Path) -> NDArray[np.uint8]:
+    image_module, ops = _pillow()
+    try:
+        with image_module.open(source) as opened:
+            upright = ops.exif_transpose(opened)
+            return np.array(_to_rgb(upright), dtype=np.uint8)
+    except _failures() as error:
+        raise _unreadable(where, error) from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -33,6 +33,10 @@ class BankError(EMPasteError):
     """A bank on disk is unfinished, damaged, or of another version."""
 
 
+class PoolError(EMPasteError):
+    """A pool of backgrounds on disk is unfinished, damaged, of another version or not writable."""
+
+
 class DatasetError(EMPasteError):
     """A data set is missing files, or its files are not what they should be."""
 
@@ -226,6 +230,20 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Background:
+    """Which image of a pool takes a photo's place, and which part of it is shown.
+
+    Attributes:
+        row: the image's row in the pool.
+        offset: (x, y), each in [0, 1), of the crop where the image is larger than what it has to
+            cover: 0 is the left or top end of what the crop may move, 1 the other.
+    """
+
+    row: int
+    offset: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What was done to a scene: enough, with the bank and the input, to make it again.
 
@@ -234,12 +252,14 @@ class Record:
         skipped: the pastes that were not, with their reasons, in the order they were drawn.
         dropped: the originals that are gone.
         seed_key: what the sample's generator was made from, where an adapter made it.
+        background: what took the photo's place, where an adapter replaced it by one of a pool.
     """
 
     placements: tuple[Placement, ...] = ()
     skipped: tuple[Skip, ...] = ()
     dropped: tuple[Drop, ...] = ()
     seed_key: tuple[int, ...] | None = None
+    background: Background | None = None
 
 
 @dataclass(frozen=True, slots=True)

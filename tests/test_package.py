@@ -18,7 +18,17 @@ import empaste_aug.tools
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "empaste_aug"
 HEAVY = ("torch", "detectron2", "albumentations", "pyarrow")
-ONLINE = ("types.py", "geometry.py", "kernels", "bank", "paste", "stream", "adapters")
+ONLINE = (
+    "types.py",
+    "geometry.py",
+    "imageio.py",
+    "kernels",
+    "bank",
+    "pool",
+    "paste",
+    "stream",
+    "adapters",
+)
 
 
 def run_python(code: str, folder: Path) -> str:
@@ -133,6 +143,7 @@ def test_console_scripts_start_their_tools(
 ) -> None:
     commands = {entry.name: entry.load() for entry in installed().entry_points}
     assert set(commands) == {
+        "empaste-build-backgrounds",
         "empaste-build-bank",
         "empaste-evaluate-bank",
         "empaste-merge-bank",

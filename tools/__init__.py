@@ -15,6 +15,11 @@ def run_build_bank() -> int:
     return _run("build_bank")
 
 
+def run_build_backgrounds() -> int:
+    """The command `empaste-build-backgrounds`."""
+    return _run("build_backgrounds")
+
+
 def run_merge_bank() -> int:
     """The command `empaste-merge-bank`."""
     return _run("merge_bank")

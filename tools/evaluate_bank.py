@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from empaste_aug.bank import MaskBank
 from empaste_aug.bank.files import atomic_file
 from empaste_aug.offline.command import run_tool
@@ -17,11 +15,10 @@ from empaste_aug.offline.contact_sheet import bank_sheet
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
 from empaste_aug.offline.evaluate import evaluate_bank
 from empaste_aug.offline.evaluation_text import format_report
+from empaste_aug.offline.pictures import picture_path, write_picture
 from empaste_aug.offline.ranking import RANKINGS, check_ranking
 from empaste_aug.offline.scoring import score_bank
 from empaste_aug.types import ArgumentError
-
-PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -80,9 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    sheet = Path(args.sheet) if args.sheet else None
-    if sheet is not None and sheet.suffix.lower() not in PICTURES:
-        raise ArgumentError(f"--sheet: {sheet} does not end in {' or '.join(PICTURES)}")
+    sheet = picture_path("--sheet", args.sheet) if args.sheet else None
     if args.sheet_count < 1:
         raise ArgumentError(f"--sheet-count: must be at least 1, not {args.sheet_count}")
     if args.bootstrap < 0:
@@ -117,16 +112,6 @@ def write_json(path: Path, report: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, shared=True) as handle:
         handle.write((json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
-
-
-def write_picture(path: Path, picture: Any) -> None:
-    """Write an RGB picture, all at once."""
-    done, encoded = cv2.imencode(path.suffix.lower(), picture[..., ::-1])
-    if not done:
-        raise ArgumentError(f"--sheet: {path} could not be encoded")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path, shared=True) as handle:
-        handle.write(encoded.tobytes())
 
 
 if __name__ == "__main__":

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-
-import cv2
 
 from empaste_aug import EMPaste
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.pictures import picture_path, write_picture
 from empaste_aug.offline.preview import preview_sheet
 from empaste_aug.types import ArgumentError
-
-PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -70,9 +66,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    output = Path(args.output)
-    if output.suffix.lower() not in PICTURES:
-        raise ArgumentError(f"--output: {output} does not end in {' or '.join(PICTURES)}")
+    output = picture_path("--output", args.output)
     if args.columns < 1:
         raise ArgumentError(f"--columns: must be at least 1, not {args.columns}")
     dataset = dataset_from_arguments(args)
@@ -93,9 +87,7 @@ def _run(args: argparse.Namespace) -> int:
         columns=args.columns,
         annotated=not args.plain,
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(output), sheet[..., ::-1]):
-        raise ArgumentError(f"--output: {output} could not be written")
+    write_picture(output, sheet)
     pasted = sum(len(scene.record.placements) for scene in scenes if scene.record)
     skipped = sum(len(scene.record.skipped) for scene in scenes if scene.record)
     print(f"{output}: {len(scenes)} samples, {pasted} objects pasted, {skipped} skipped")

@@ -20,7 +20,7 @@ import albumentations as A  # noqa: N812
 import numpy as np
 
 from empaste_aug.paste.compose import EMPaste
-from empaste_aug.types import Placement, Record, Skip
+from empaste_aug.types import Background, Placement, Record, Skip
 
 IS_SUCCESSOR = hasattr(A.DualTransform, "sample_parameters")
 """Whether the library that is installed as `albumentations` is AlbumentationsX."""
@@ -69,6 +69,8 @@ class PerSample(A.DualTransform):  # type: ignore[misc]
 class Recipe(dict[str, Any]):
     """What a record says, as plain values: `placements`, `skipped` and `seed_key`.
 
+    Where a background took the photo's place, there is `background` too.
+
     It is a dict of numbers, strings, lists and dicts, which json can write. Besides, it carries
     what was made while drawing, so that applying it to the same sample does not make it again; a
     copy or a pickle of it is a plain dict without that.
@@ -80,6 +82,8 @@ class Recipe(dict[str, Any]):
             skipped=[_plain(asdict(skip)) for skip in record.skipped],
             seed_key=list(seed_key),
         )
+        if record.background is not None:
+            self["background"] = _plain(asdict(record.background))
         self._made = made
 
     def take(self) -> Any:
@@ -102,6 +106,12 @@ def placements_of(recipe: Mapping[str, Any]) -> list[Placement]:
 def skips_of(recipe: Mapping[str, Any]) -> tuple[Skip, ...]:
     """The Skips of a recipe."""
     return tuple(Skip(**entry) for entry in recipe["skipped"])
+
+
+def background_of(recipe: Mapping[str, Any]) -> Background | None:
+    """The Background of a recipe, or None."""
+    entry = recipe.get("background")
+    return None if entry is None else Background(entry["row"], tuple(entry["offset"]))
 
 
 def options_of(paste: EMPaste) -> dict[str, Any]:

@@ -24,7 +24,8 @@ def annotate(sample: Sample, pasted: Scene, keypoint_processor: Any) -> dict[str
     """
     result = {**sample.data, "image": pasted.image}
     if sample.scene.semantic is not None:
-        result["mask"] = np.asarray(pasted.semantic).reshape(sample.data["mask"].shape)
+        semantic = np.asarray(pasted.semantic)
+        result["mask"] = semantic.reshape(*semantic.shape, *sample.data["mask"].shape[2:])
     added = [i for i in pasted.instances if i.cutout_id is not None]
     if sample.data.get("keypoints") is not None:
         result["keypoints"] = _visible_keypoints(sample, added, keypoint_processor)
@@ -89,8 +90,10 @@ def _write_masks(
         return []
     like = sample.data["masks"]
     if isinstance(like, np.ndarray):
-        return stack.reshape(len(stack), *like.shape[1:])
-    return [mask.reshape(np.shape(like[0])) for mask in stack] if len(like) else stack
+        return stack.reshape(*stack.shape, *like.shape[3:])
+    if not len(like):
+        return stack
+    return [mask.reshape(*mask.shape, *np.shape(like[0])[2:]) for mask in stack]
 
 
 def _write_boxes(

@@ -1,4 +1,4 @@
-"""Checks of what a data set says of an image's objects; they are made for every image."""
+"""Checks of the mapper's arguments, and of what a data set says of each image's objects."""
 
 from __future__ import annotations
 
@@ -9,9 +9,24 @@ from typing import Any
 
 from detectron2.structures import BoxMode
 
-from empaste_aug.types import DatasetError
+from empaste_aug.types import ArgumentError, DatasetError
 
 _BOX_MODES = (BoxMode.XYXY_ABS, BoxMode.XYWH_ABS, BoxMode.XYWHA_ABS)
+
+
+def check_pasting(image_format: str, proposal_topk: int | None) -> None:
+    """Refuse settings of DatasetMapper under which nothing can be pasted.
+
+    Raises:
+        ArgumentError: precomputed proposals, or an image format other than RGB and BGR.
+    """
+    if proposal_topk is not None:
+        raise ArgumentError(
+            "precomputed_proposal_topk (MODEL.LOAD_PROPOSALS): precomputed proposals do not "
+            "know pasted objects; switch them off, or pass paste=None"
+        )
+    if image_format not in ("RGB", "BGR"):
+        raise ArgumentError(f"image_format: {image_format!r}; pasting works on 'RGB' and 'BGR'")
 
 
 def check_annotations(

@@ -105,7 +105,8 @@ def build_empaste_train_loader(
     What differs from detectron2's loader:
 
     - Images are grouped by aspect ratio before they are mapped, from the data set's widths and
-      heights, and all ranks see the same group at the same iteration.
+      heights (which a background in a photo's place has too, unless ``fit="none"``), and all ranks
+      see the same group at the same iteration.
     - A mapper that returns None is an error that names the image. detectron2 takes another one at
       random, which hides bad data, and breaks the promise above.
     - Iterable data sets are not supported.
@@ -117,7 +118,8 @@ def build_empaste_train_loader(
     Args:
         dataset: a list of dicts in detectron2's format, which is serialised once and shared by the
             workers, or a map-style torch Dataset of such dicts.
-        mapper: called with one dict; None: the dicts are handed out as they are.
+        mapper: called with one dict; None: the dicts are handed out as they are. An EMPasteMapper
+            with backgrounds learns the number of photos from here.
         total_batch_size: images in one iteration over all ranks.
         seed: >= 0, the same on all ranks. None (SEED < 0): one is drawn, shared over the ranks as
             in detectron2, and logged.
@@ -169,6 +171,10 @@ def build_empaste_train_loader(
     check_dataset(dataset)
     if mapper is not None and not callable(mapper):
         raise ArgumentError(f"mapper: {type(mapper).__name__} is not callable")
+    from empaste_aug.adapters.detectron2 import EMPasteMapper
+
+    if isinstance(mapper, EMPasteMapper):
+        mapper = mapper.with_num_originals(len(dataset))  # type: ignore[arg-type]
     world_size = comm.get_world_size()
     if total_batch_size < 1 or total_batch_size % world_size:
         raise ArgumentError(

@@ -25,7 +25,7 @@ from empaste_aug.adapters._detectron2_maps import (
     read_semantic,
 )
 from empaste_aug.adapters._detectron2_transform import Geometry
-from empaste_aug.types import DatasetError, Record, Segment
+from empaste_aug.types import Background, DatasetError, Record, Segment
 
 _LABEL_KEYS = ("annotations", "sem_seg_file_name", "pan_seg_file_name", "segments_info")
 
@@ -44,6 +44,7 @@ class Sample:
         infos: the data set's dicts of them.
         geometry: what the augmentations did, or None before them.
         record: what was pasted, or None before that.
+        background: what took the photo's place, or None where it did not.
     """
 
     file_name: str
@@ -55,6 +56,7 @@ class Sample:
     infos: Sequence[SegmentInfo] = ()
     geometry: Geometry | None = None
     record: Record | None = None
+    background: Background | None = None
 
 
 def read_sample(

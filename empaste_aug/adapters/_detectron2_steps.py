@@ -111,7 +111,7 @@ def paste_on(
         semantic=scene.semantic,
         panoptic=scene.panoptic,
         segments=scene.segments,
-        record=replace(scene.record, seed_key=tuple(seed_key)),
+        record=replace(scene.record, seed_key=tuple(seed_key), background=sample.background),
     )
 
 

@@ -19,6 +19,7 @@ from empaste_aug.adapters._torchvision_values import (
     check_masks,
     check_semantic,
     complete_empty,
+    constant_like,
     corners,
     crop_mask,
     empty_target,
@@ -27,6 +28,7 @@ from empaste_aug.adapters._torchvision_values import (
     kind_of,
     map_like,
     may_be_rows,
+    on_canvas,
     take_rows,
     write_mask,
 )
@@ -151,6 +153,34 @@ class TargetEntries:
             return None
         values: NDArray[np.integer] = target[self.semantic_key].numpy()
         return values
+
+    def emptied(
+        self, target: Mapping[Any, Any], size: tuple[int, int], semantic_value: int
+    ) -> dict[Any, Any]:
+        """A completed target without objects, on an image of this (height, width).
+
+        Entries keep type, dtype, box format and further dimensions. Every pixel of a semantic map
+        has `semantic_value`. What belongs to the image stays.
+
+        Raises:
+            ArgumentError: the semantic map's dtype does not hold `semantic_value`.
+        """
+        result = dict(target)
+        rows = {self.boxes_key, self.labels_key, *self.carry, *self.keypoints.keys}
+        for key in rows & target.keys():
+            result[key] = on_canvas(take_rows(target[key], [], 0, 0), size)
+        if self.masks_key in target:
+            result[self.masks_key] = constant_like(target[self.masks_key], (0, *size), 0)
+        if self.semantic_key is not None:
+            semantic = target[self.semantic_key]
+            limits = torch.iinfo(semantic.dtype)
+            if not limits.min <= semantic_value <= limits.max:
+                raise ArgumentError(
+                    f"semantic_value of backgrounds: {semantic_value} does not fit {semantic.dtype}"
+                    f", the dtype of target[{self.semantic_key!r}]"
+                )
+            result[self.semantic_key] = constant_like(semantic, size, semantic_value)
+        return result
 
     def annotate(
         self, target: dict[Any, Any], scene: Scene, originals: Sequence[Instance]

@@ -173,6 +173,20 @@ def map_like(array: NDArray[np.integer], value: torch.Tensor) -> torch.Tensor:
     return tv_tensors.wrap(tensor, like=value) if is_wrapped else tensor  # type: ignore[no-any-return]
 
 
+def constant_like(value: torch.Tensor, shape: tuple[int, ...], fill: int) -> torch.Tensor:
+    """A Mask or plain tensor, as `value` is, of its dtype and this shape."""
+    plain = torch.full(shape, fill, dtype=value.dtype)
+    is_wrapped = isinstance(value, tv_tensors.TVTensor)
+    return tv_tensors.wrap(plain, like=value) if is_wrapped else plain  # type: ignore[no-any-return]
+
+
+def on_canvas(value: Any, size: tuple[int, int]) -> Any:
+    """Boxes or keypoints on an image of this (height, width); anything else stays as it is."""
+    if not hasattr(value, "canvas_size"):
+        return value
+    return tv_tensors.wrap(value.as_subclass(torch.Tensor), like=value, canvas_size=size)
+
+
 def may_be_rows(value: Any) -> bool:
     """Whether it is anything that could hold a row for each object."""
     if isinstance(value, (torch.Tensor, np.ndarray)):

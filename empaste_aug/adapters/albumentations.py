@@ -10,7 +10,7 @@ import numpy as np
 
 from empaste_aug.paste.compose import EMPaste
 from empaste_aug.stream import take_key
-from empaste_aug.types import ArgumentError, MissingDependencyError
+from empaste_aug.types import ArgumentError, Background, MissingDependencyError
 
 try:
     from albumentations.core.type_definitions import Targets
@@ -19,9 +19,11 @@ except ImportError as error:
         "albumentations", "albumentations", "the Albumentations adapter"
     ) from error
 
+from empaste_aug.adapters._albumentations_backgrounds import check_replaceable, replaced
 from empaste_aug.adapters._albumentations_hooks import (
     PerSample,
     Recipe,
+    background_of,
     options_of,
     placements_of,
     skips_of,
@@ -29,6 +31,7 @@ from empaste_aug.adapters._albumentations_hooks import (
 from empaste_aug.adapters._albumentations_result import annotate
 from empaste_aug.adapters._albumentations_sample import Fields, Sample
 from empaste_aug.paste.labels import checked_paste, class_labels, class_names_of
+from empaste_aug.pool.mix import Backgrounds, checked_backgrounds
 
 __all__ = ["EMPasteTransform"]
 
@@ -70,6 +73,11 @@ class EMPasteTransform(PerSample):
     read where boxes were filtered before, written for all objects, and survives what follows:
     ``[result["masks"][int(i)] for i in result["mask_index"]]``.
 
+    With `backgrounds`, some photos give their place to images of a pool, before anything is pasted.
+    Nothing is left of the photo's objects: bboxes, masks, keypoints and label fields are empty, and
+    a semantic `mask` is `semantic_value` everywhere. Entries that Albumentations does not know, as
+    an id, stay the photo's.
+
     Randomness comes from the generator that Compose gives its transforms: ``A.Compose(seed=...)``
     and ``set_random_seed`` repeat it. ``A.ReplayCompose`` records placements, and its replay pastes
     the same cut-outs at the same places, on another image too. In a DataLoader, 2.0.8 copies a
@@ -87,6 +95,9 @@ class EMPasteTransform(PerSample):
 
     Args:
         paste: what pastes; or EMPaste's arguments in a dict, as in ``{"bank": "out/bank"}``.
+        backgrounds: what takes the place of photos, and how often; or the arguments of Backgrounds
+            in a dict. None: all stay. For the paper's mix it needs the number of photos:
+            ``Backgrounds(pool, num_originals=len(dataset))``.
         label_field: the label field that holds the classes; None where objects have none.
         label_as: what a class is called there: "name", "id" (its position in the class names of
             `paste`, or in the bank's without them), or class name -> value for every class. COCO's
@@ -96,14 +107,16 @@ class EMPasteTransform(PerSample):
         crowd_field: the label field that is true for crowd regions; a sample need not have it.
         index_field: the label field that holds each box's position in masks, or None.
         mask_value: what an object's pixels are in masks: 1, or 255.
-        keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record". Its
-            `seed_key` makes the sample's generator again: ``np.random.default_rng(seed_key)``.
+        keep_record: whether to hand out the `Record` of what was pasted, and of the background, as
+            "empaste_record". Its `seed_key` makes the generator of the pastes again:
+            ``np.random.default_rng(seed_key)``.
         p: the probability of applying the transform.
 
     Raises:
         ArgumentError: an argument is unusable; from a call: an entry of the sample is missing,
             malformed, of a class that is not known, or one that cannot be pasted on, such as
-            images and volumes.
+            images and volumes; or, with `backgrounds`, a label field without bboxes and masks.
+        PoolError: from a call: a background cannot be read.
 
     Example:
         >>> import albumentations as A
@@ -130,6 +143,7 @@ class EMPasteTransform(PerSample):
         self,
         paste: EMPaste | Mapping[str, Any],
         *,
+        backgrounds: Backgrounds | Mapping[str, Any] | None = None,
         label_field: str | None = "labels",
         label_as: Literal["name", "id"] | Mapping[str, Any] = "name",
         fill: Mapping[str, Any] | None = None,
@@ -141,6 +155,9 @@ class EMPasteTransform(PerSample):
     ) -> None:
         super().__init__(p=p)
         self.paste = checked_paste(paste, or_mapping=True)
+        self.backgrounds = checked_backgrounds(backgrounds, or_mapping=True)
+        if self.backgrounds is not None:
+            self.backgrounds.check_chance()
         self.label_field, self.label_as = label_field, label_as
         self.fill = dict(fill or {})
         self.crowd_field, self.index_field = crowd_field, index_field
@@ -151,18 +168,20 @@ class EMPasteTransform(PerSample):
 
     def draw(self, data: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         """Paste, and keep what was drawn as the parameter `recipe`."""
-        sample = self._read(data)
         seed_key = take_key() or tuple(rng.integers(2**32, size=4).tolist())
+        background = None if self.backgrounds is None else self.backgrounds.draw_for(seed_key)
+        sample = self._read(data, background)
         pasted = self.paste(sample.scene, np.random.default_rng(seed_key))
         assert pasted.record is not None
-        return {"recipe": Recipe(pasted.record, seed_key, (sample, pasted))}
+        record = replace(pasted.record, background=background)
+        return {"recipe": Recipe(record, seed_key, (sample, pasted))}
 
     def apply_to_sample(self, data: dict[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         """The sample as `draw` pasted on it, or with a recorded recipe's placements rendered."""
         recipe = params["recipe"]
         made = recipe.take() if isinstance(recipe, Recipe) else None
         if made is None:
-            sample = self._read(data)
+            sample = self._read(data, background_of(recipe))
             pasted = self.paste.render(sample.scene, placements_of(recipe))
             earlier = skips_of(recipe)
         else:
@@ -175,6 +194,7 @@ class EMPasteTransform(PerSample):
                 pasted.record,
                 skipped=(*earlier, *pasted.record.skipped),
                 seed_key=tuple(recipe["seed_key"]),
+                background=background_of(recipe),
             )
         return result
 
@@ -199,6 +219,7 @@ class EMPasteTransform(PerSample):
         label_as = self.label_as
         return {
             "paste": options_of(self.paste),
+            "backgrounds": None if self.backgrounds is None else self.backgrounds.options(),
             "label_field": self.label_field,
             "label_as": label_as if isinstance(label_as, str) else dict(label_as),
             "fill": dict(self.fill),
@@ -208,8 +229,19 @@ class EMPasteTransform(PerSample):
             "keep_record": self.keep_record,
         }
 
-    def _read(self, data: Mapping[str, Any]) -> Sample:
-        return Sample(dict(data), self._fields, self.get_processor("bboxes"))
+    def _read(self, data: Mapping[str, Any], background: Background | None) -> Sample:
+        """The sample, or what is left of it with the background in its photo's place."""
+        sample = Sample(dict(data), self._fields, self.get_processor("bboxes"))
+        if self.backgrounds is not None:
+            check_replaceable(sample)
+        if background is None:
+            return sample
+        if self.backgrounds is None:
+            raise ArgumentError(
+                "backgrounds: the recorded sample has one, but this transform has no pool"
+            )
+        image = self.backgrounds.render(background, sample.height, sample.width)
+        return replaced(sample, image, self.backgrounds.semantic_value)
 
     def _checked_fields(self) -> Fields:
         """The arguments that say what a sample's entries hold; ArgumentError where one is wrong."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from empaste_aug.kernels.runs import compile_runs
 from empaste_aug.paste.compose import EMPaste
 from empaste_aug.paste.labels import checked_paste
 from empaste_aug.paste.select import some
+from empaste_aug.pool.mix import Backgrounds, checked_backgrounds
 from empaste_aug.stream import take_key
 from empaste_aug.types import ArgumentError, MissingDependencyError
 
@@ -20,12 +22,22 @@ try:
 except ImportError as error:
     raise MissingDependencyError("detectron2", "detectron2", "the detectron2 adapter") from error
 
+from empaste_aug.adapters._detectron2_backgrounds import (
+    DatasetBackgrounds,
+    check_for_detectron2,
+    read_or_replace,
+)
+from empaste_aug.adapters._detectron2_checks import check_pasting
 from empaste_aug.adapters._detectron2_classes import DatasetPaste
-from empaste_aug.adapters._detectron2_config import add_empaste_config, paste_from_config
+from empaste_aug.adapters._detectron2_config import (
+    add_empaste_config,
+    backgrounds_from_config,
+    paste_from_config,
+)
 from empaste_aug.adapters._detectron2_datasets import register_bank_dataset
 from empaste_aug.adapters._detectron2_instances import MASK_FORMATS, to_instances
 from empaste_aug.adapters._detectron2_loader import build_empaste_train_loader
-from empaste_aug.adapters._detectron2_sample import Sample, read_sample, write_sample
+from empaste_aug.adapters._detectron2_sample import Sample, write_sample
 from empaste_aug.adapters._detectron2_steps import augment, draw_seed_key, paste_on
 from empaste_aug.adapters._detectron2_structures import CroppedMasks
 from empaste_aug.adapters._detectron2_transform import Geometry, transform_annotations
@@ -71,6 +83,11 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
       isthing, area and bbox ([x, y, width, height], as in COCO's file). Without annotations, the
       thing segments are taken for them. Segments without a pixel in the map are left out; an id
       that has no segment is an error.
+    - With `backgrounds`, some photos give their place to images of a pool, before anything else:
+      such a sample is one without annotations, whose maps are void (`semantic_value`; panoptic 0),
+      and is pasted on like any other. "file_name" is the pool's file, "height" and "width" are the
+      background's, "image_id" stays, and all other keys of the photo's dict are gone. The photo is
+      not decoded. ``fit="none"`` gives batches of mixed shapes: loaders group by the photos' sizes.
     - Draws follow from the sample's key within `build_empaste_train_loader`. Elsewhere they come
       from a generator seeded from numpy's global one, which detectron2 seeds in every worker: runs
       with the same seed repeat only for a fixed number of workers.
@@ -82,24 +99,30 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             the bank's to. They are looked up when they are first needed, as a data set's metadata
             may be filled only when it is loaded. None: `paste` knows the class names, or the
             annotations carry the bank's own category ids.
+        backgrounds: what takes the place of photos, and how often; None: all stay. Needs `paste`.
+            `build_empaste_train_loader` fills in the number of photos for the paper's mix; with
+            another loader, each worker loads the data sets once to count them.
         paste_after_augmentations: paste onto the augmented image, not onto the photo. Then colour
             augmentations, flips and rotations do not touch pasted objects; they are never cut off
             at the edge of a crop, and as many lie in a crop as `count` says; nothing is pasted on
             padding, and the scale is multiplied by the factor by which the image was resized. The
             work grows with the augmented image, not with the photo.
-        keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record", and
-            in "instances" `gt_cutout_ids`, (N,) int64: the bank's row of each pasted object, -1 for
-            originals. The record tells of all that was pasted, also of what a crop then removed;
-            its `seed_key` makes the sample's generator again: ``np.random.default_rng(seed_key)``.
+        keep_record: whether to hand out the `Record` of what was pasted, and of the background, as
+            "empaste_record", and in "instances" `gt_cutout_ids`, (N,) int64: the bank's row of each
+            pasted object, -1 for originals. The record tells of all that was pasted, also of what a
+            crop then removed; its `seed_key` makes the generator of the pastes again:
+            ``np.random.default_rng(seed_key)``.
         mapper_arguments: DatasetMapper's: augmentations and image_format, both required;
             use_instance_mask, use_keypoint, instance_mask_format ("polygon" by default),
             keypoint_hflip_indices, precomputed_proposal_topk, recompute_boxes.
 
     Raises:
-        ArgumentError: `paste` is no EMPaste; precomputed proposals, or an image format other than
-            RGB and BGR, with `paste`; an unknown mask format; the class names of `paste` and of
-            the data sets differ, or `semantic_labels` lack a class that may be pasted; from a call:
-            a semantic map, but no value for a class that may be pasted.
+        ArgumentError: `paste` is no EMPaste; `backgrounds` are no Backgrounds, without `paste`, or
+            (from a call) of a chance that cannot be known; precomputed proposals, or an image
+            format other than RGB and BGR, with `paste`; an unknown mask format; the class names of
+            `paste` and of the data sets differ, or `semantic_labels` lack a class that may be
+            pasted; from a call: a semantic map, but no value for a class that may be pasted.
+        PoolError: from a call: a background cannot be read.
         DatasetError: from a call, or before: `thing_classes` missing or differing between data
             sets; a category id that is no integer in their range; a box that is not finite, not
             four numbers or of negative size; masks on but a segmentation missing, malformed or of
@@ -135,6 +158,7 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         is_train: bool,
         *,
         paste: EMPaste | None = None,
+        backgrounds: Backgrounds | None = None,
         dataset_names: str | Sequence[str] | None = None,
         paste_after_augmentations: bool = False,
         keep_record: bool = False,
@@ -148,26 +172,22 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         self.paste_after_augmentations = paste_after_augmentations
         self.keep_record = keep_record
         self._paste: DatasetPaste | None = None
+        self._backgrounds: DatasetBackgrounds | None = None
         if self.instance_mask_format not in MASK_FORMATS:
             raise ArgumentError(
                 f"instance_mask_format (INPUT.MASK_FORMAT): {self.instance_mask_format!r} is none "
                 f"of {MASK_FORMATS}"
             )
         compile_runs()
+        backgrounds = checked_backgrounds(backgrounds)
         if paste is None:
+            if backgrounds is not None:
+                raise ArgumentError("backgrounds: need paste, which puts objects on them")
             return
         paste = checked_paste(paste)
         if not is_train:
             return
-        if self.proposal_topk is not None:
-            raise ArgumentError(
-                "precomputed_proposal_topk (MODEL.LOAD_PROPOSALS): precomputed proposals do not "
-                "know pasted objects; switch them off, or pass paste=None"
-            )
-        if self.image_format not in ("RGB", "BGR"):
-            raise ArgumentError(
-                f"image_format: {self.image_format!r}; pasting works on 'RGB' and 'BGR'"
-            )
+        check_pasting(self.image_format, self.proposal_topk)
         names = (dataset_names,) if isinstance(dataset_names, str) else tuple(dataset_names or ())
         if not names and paste.class_names is None:
             logger.warning(
@@ -176,6 +196,9 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             )
         paste.warmup()
         self._paste = DatasetPaste(paste, names)
+        if backgrounds is not None:
+            check_for_detectron2(backgrounds)
+            self._backgrounds = DatasetBackgrounds(backgrounds, names)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -183,6 +206,7 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         arguments: dict[str, Any] = super().from_config(cfg, is_train)
         if is_train:
             arguments["paste"] = paste_from_config(cfg)
+            arguments["backgrounds"] = backgrounds_from_config(cfg)
             arguments["paste_after_augmentations"] = cfg.EMPASTE.PASTE_AFTER
             arguments["keep_record"] = cfg.EMPASTE.KEEP_RECORD
             arguments["dataset_names"] = tuple(cfg.DATASETS.TRAIN)
@@ -194,8 +218,8 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
             mapped: dict[str, Any] = super().__call__(dataset_dict)
             return mapped
         self._paste.resolve()
-        sample, output = read_sample(dataset_dict, self._paste.thing_ids, self._paste.num_classes)
         seed_key = take_key() or draw_seed_key()
+        sample, output = read_or_replace(dataset_dict, seed_key, self._backgrounds, self._paste)
         if self.paste_after_augmentations:
             sample = self._pasted(self._augmented(sample), seed_key)
         else:
@@ -207,6 +231,18 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         if self.keep_record:
             output["empaste_record"] = sample.record
         return output
+
+    def with_num_originals(self, num_originals: int) -> EMPasteMapper:
+        """The mapper for a data set of so many photos, which the paper's mix of backgrounds needs.
+
+        Itself where `backgrounds` know the number, or do not need it. The loader calls it.
+        """
+        known = None if self._backgrounds is None else self._backgrounds.with_count(num_originals)
+        if known is self._backgrounds:
+            return self
+        other = copy(self)
+        other._backgrounds = known
+        return other
 
     def _augmented(self, sample: Sample) -> Sample:
         return augment(
@@ -265,6 +301,11 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
     def paste(self) -> EMPaste | None:
         """What pastes, with the data sets' class names once they are known."""
         return None if self._paste is None else self._paste.resolve(only_if_known=True)
+
+    @property
+    def backgrounds(self) -> Backgrounds | None:
+        """What takes the place of photos, with their number once it is known."""
+        return None if self._backgrounds is None else self._backgrounds.backgrounds
 
     @property
     def _mask_format(self) -> Any:

@@ -23,6 +23,7 @@ from empaste_aug.adapters._torchvision_labels import LabelValues
 from empaste_aug.adapters._torchvision_targets import TargetEntries
 from empaste_aug.adapters._torchvision_values import array_from_image, image_like
 from empaste_aug.paste.labels import checked_paste, class_names_of, with_semantic_labels
+from empaste_aug.pool.mix import Backgrounds, checked_backgrounds
 
 __all__ = ["EMPasteTransform"]
 
@@ -58,6 +59,11 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
       Their length decides nothing: it may equal N by chance, late in training. Numbers, strings,
       dicts and tensors without dimensions pass through.
 
+    With `backgrounds`, some photos give their place to images of a pool, before anything is pasted.
+    Nothing is left of the photo's objects: all entries with a row for each of them are empty, with
+    their type, dtype and further dimensions, and a semantic map is `semantic_value` everywhere.
+    Entries of the image ("image_id", "orig_size", `keep`, numbers, strings) stay the photo's.
+
     Boxes, masks, areas and keypoints of originals that no paste touches keep their values. The
     inputs are never changed. A target without boxes, labels and masks, as torchvision's dataset
     wrapper makes for an image without objects, gets XYXY float32 boxes, int64 labels and uint8
@@ -70,6 +76,8 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
 
     Args:
         paste: what pastes.
+        backgrounds: what takes the place of photos, and how often; None: all stay. For the paper's
+            mix it needs the number of photos: ``Backgrounds(pool, num_originals=len(dataset))``.
         boxes_key, labels_key: where the target holds boxes and labels.
         masks_key: where it holds masks; None: all data is box-only, even images without objects.
         keypoints_key: where it holds keypoints, if it has any; None: nowhere.
@@ -87,13 +95,15 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
         carry: further entries with one row for each object, which follow the originals; of a
             mapping, the values fill the rows of pasted objects, else 0 does.
         keep: further entries that pass through as they are.
-        keep_record: whether to hand out the `Record` of what was pasted, as "empaste_record". Its
-            `seed_key` makes the sample's generator again: ``np.random.default_rng(seed_key)``.
+        keep_record: whether to hand out the `Record` of what was pasted, and of the background, as
+            "empaste_record". Its `seed_key` makes the generator of the pastes again:
+            ``np.random.default_rng(seed_key)``.
 
     Raises:
         ArgumentError: an argument is unusable or contradicts another; from a call: the image, or
             an entry of the target, is missing or malformed, a label is of no class, or nothing
             says what an entry is.
+        PoolError: from a call: a background cannot be read.
 
     Example:
         >>> transform = v2.Compose(
@@ -132,6 +142,7 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
         self,
         paste: EMPaste,
         *,
+        backgrounds: Backgrounds | None = None,
         boxes_key: str = "boxes",
         labels_key: str = "labels",
         masks_key: str | None = "masks",
@@ -152,6 +163,9 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
             labels = dict(zip(names, label_values.values, strict=True))
             paste = with_semantic_labels(paste, labels)
         self.paste = paste
+        self.backgrounds = checked_backgrounds(backgrounds)
+        if self.backgrounds is not None:
+            self.backgrounds.check_chance()
         self.entries = TargetEntries(
             boxes_key=boxes_key,
             labels_key=labels_key,
@@ -172,17 +186,27 @@ class EMPasteTransform(v2.Transform):  # type: ignore[misc]
             raise ArgumentError("inputs: expected (image, target) with a dict as target")
         image = array_from_image(pair[0])
         target = self.entries.complete(pair[1], *image.shape[:2])
+        seed_key = take_key() or tuple(torch.randint(2**32, (4,)).tolist())
+        background = None
+        if self.backgrounds is not None:
+            background = self.backgrounds.draw_for(seed_key)
+            if background is not None:
+                image = self.backgrounds.render(background, *image.shape[:2])
+                value = self.backgrounds.semantic_value
+                target = self.entries.emptied(target, image.shape[:2], value)
         originals = self.entries.instances(target)
         semantic = self.entries.semantic(target)
-        seed_key = take_key() or tuple(torch.randint(2**32, (4,)).tolist())
         rng = np.random.default_rng(seed_key)
         scene = self.paste(Scene(image, originals, semantic=semantic), rng)
         assert scene.record is not None
         result = self.entries.annotate(target, scene, originals)
         if self.keep_record:
-            result["empaste_record"] = replace(scene.record, seed_key=seed_key)
-        return (pair[0] if scene.image is image else image_like(scene.image, pair[0])), result
+            record = replace(scene.record, seed_key=seed_key, background=background)
+            result["empaste_record"] = record
+        is_input = background is None and scene.image is image
+        return (pair[0] if is_input else image_like(scene.image, pair[0])), result
 
     def extra_repr(self) -> str:
         """What the module's repr shows."""
-        return f"{self.paste!r}, {self.entries.label_values!r}"
+        backgrounds = "" if self.backgrounds is None else f", {self.backgrounds!r}"
+        return f"{self.paste!r}{backgrounds}, {self.entries.label_values!r}"

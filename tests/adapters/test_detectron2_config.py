@@ -36,8 +36,9 @@ def settings(paste):
 
 def test_every_option_of_empaste_has_a_key(cfg):
     options = set(inspect.signature(EMPaste).parameters) - {"bank", "class_names"}
-    of_the_mapper = {"enabled", "bank", "paste_after", "keep_record"}
-    assert {key.lower() for key in cfg.EMPASTE} == options | of_the_mapper
+    of_the_mapper = {"enabled", "bank", "paste_after", "keep_record", "pool"}
+    of_backgrounds = {"background_probability", "background_fit", "background_semantic_value"}
+    assert {key.lower() for key in cfg.EMPASTE} == options | of_the_mapper | of_backgrounds
 
 
 def test_untouched_keys_give_empastes_defaults(cfg, small_bank):

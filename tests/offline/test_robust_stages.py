@@ -569,7 +569,9 @@ def test_candidates_for_further_instances(finished: Chain, photos: list[Photo]) 
         )  # fmt: skip
 
     assert finished.fem.candidates(photos) == []
-    assert stage(max_instances=1, min_quality=0.9).key == finished.fem.key  # of no use with one instance
+    assert (
+        stage(max_instances=1, min_quality=0.9).key == finished.fem.key
+    )  # of no use with one instance
     everything = stage(max_instances=3, min_quality=0.0, min_similarity=-1.0)
     assert stage(max_instances=2, min_quality=0.0, min_similarity=-1.0).key == everything.key
     assert everything.key != finished.fem.key

@@ -1,0 +1,205 @@
+"""The distractor rule: no caption that is drawn from names a class of the data set.
+
+Paper, 3.2, appendix 7 and Table 6: each word that names a target class, or a synonym of one, is
+replaced by a random distractor of the class's supercategory. The words are those of
+`empaste_aug.offline.vocabulary`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from empaste_aug.offline.vocabulary.nouns import article
+from empaste_aug.offline.vocabulary.rule import Found, Mention, Rule
+from empaste_aug.offline.vocabulary.tables import Vocabulary
+from empaste_aug.offline.vocabulary.text import Text
+from empaste_aug.types import ArgumentError
+
+_PASSES = 8
+
+
+def find_targets(
+    caption: str, targets: Sequence[str], *, vocabulary: Vocabulary | None = None
+) -> list[Mention]:
+    """The places where a caption names one of the targets, from left to right.
+
+    Args:
+        caption: any text; words are compared without regard to case.
+        targets: class names of COCO, of Pascal VOC or of the vocabulary.
+        vocabulary: with classes of your own; default `Vocabulary.builtin()`.
+
+    Raises:
+        ArgumentError: a target is in no vocabulary.
+
+    Example:
+        >>> [(m.text, m.target) for m in find_targets("Two puppies eat a hot dog", ["dog"])]
+        [('puppies', 'dog')]
+    """
+    rule = _rule(targets, vocabulary)
+    return [found.mention for found in rule.find(Text.of(caption))]
+
+
+def replace_targets(
+    caption: str,
+    targets: Sequence[str],
+    rng: np.random.Generator,
+    *,
+    vocabulary: Vocabulary | None = None,
+) -> str:
+    """The caption with every word that names a target replaced by a distractor.
+
+    - Whole words only, the longest phrase first: with the target ``dog``, ``hot dog`` stays.
+    - The distractor is one of `allowed_distractors`, drawn anew for each mention.
+    - Singular stands for singular and plural for plural, ``a`` and ``an`` follow, and so do
+      capitals. ``He``, ``she`` and ``they`` stay; ``someone`` becomes ``a monkey``.
+    - Words that follow each other and name the same class (baby boy) become one distractor.
+    - Nothing else changes: a caption without targets comes back as it is, and so does what this
+      function returns when it is given to it again.
+
+    Args:
+        caption: any text.
+        targets: class names of COCO, of Pascal VOC or of the vocabulary: all classes of the data
+            set, since no distractor may name any of them.
+        rng: draws one integer for each mention, and none for a caption without.
+        vocabulary: with classes of your own; default `Vocabulary.builtin()`.
+
+    Raises:
+        ArgumentError: a target is in no vocabulary, or no distractor is left for one.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> replace_targets("A policeman on a horse.", ["person", "horse"], rng)
+        'A gorilla on a pig.'
+    """
+    rule = _rule(targets, vocabulary)
+    for _ in range(_PASSES):
+        text = Text.of(caption)
+        found = rule.find(text)
+        if not found:
+            return caption
+        caption = _replaced(text, found, rule, rng)
+    raise ArgumentError(
+        f"targets: after {_PASSES} rounds of the distractor rule {caption!r} still names one: "
+        "distractors that follow each other make a target's name; change the vocabulary's"
+    )
+
+
+def allowed_distractors(
+    targets: Sequence[str], *, vocabulary: Vocabulary | None = None
+) -> dict[str, tuple[str, ...]]:
+    """For each target the distractors that may stand in for it, in the singular.
+
+    Those are its own or else its supercategory's (Table 6), without those that are, or contain,
+    a word of any target: scooter is one of motorbike, mp4 player holds one of person. Where a
+    supercategory has none left, the next one's of `Vocabulary.distractors` stand in.
+
+    Raises:
+        ArgumentError: a target is in no vocabulary, or no distractor is left for one.
+
+    Example:
+        >>> allowed_distractors(["sofa", "person"])
+        {'sofa': ('bookcase', 'piano', 'wardrobe', 'washstand'), 'person': ('monkey', 'gorilla')}
+    """
+    rule = _rule(targets, vocabulary)
+    return {
+        spelling: tuple(noun.form(False) for noun in rule.distractors[name])
+        for name, spelling in rule.spellings.items()
+    }
+
+
+def _rule(targets: Sequence[str], vocabulary: Vocabulary | None) -> Rule:
+    if isinstance(targets, str) or not isinstance(targets, Iterable):
+        raise ArgumentError(f"targets: {targets!r} is no list of class names")
+    names = tuple(targets)
+    vocabulary = vocabulary or Vocabulary.builtin()
+    for name in names:
+        if not isinstance(name, str):
+            raise ArgumentError(f"targets: {name!r} is no class name")
+    return _cached_rule(names, vocabulary)
+
+
+@lru_cache(maxsize=32)
+def _cached_rule(targets: tuple[str, ...], vocabulary: Vocabulary) -> Rule:
+    return Rule(targets, vocabulary)
+
+
+def _replaced(text: Text, found: list[Found], rule: Rule, rng: np.random.Generator) -> str:
+    """The caption with each mention replaced, and the articles before them put right."""
+    caption = text.caption
+    parts: list[str] = []
+    done = 0
+    for item in found:
+        nouns = rule.distractors[item.name]
+        mention = item.mention
+        new = nouns[int(rng.integers(len(nouns)))].form(mention.plural)
+        start, end = _range_of_article(text, item)
+        if start >= done and start < end:
+            parts += [caption[done:start], _article_like(caption[start:end], new, text, item)]
+            done = end
+        phrase = f"{article(new)} {new}" if item.pronoun else new
+        parts += [caption[done : mention.start], _cased(phrase, text, item)]
+        done = mention.end
+        if mention.plural and new.endswith("s") and _has_possessive_s(text, item):
+            parts.append(caption[done])
+            done += 2
+        elif _has_bare_apostrophe(caption, mention):
+            parts.append(caption[done] + "s")
+            done += 1
+    parts.append(caption[done:])
+    return "".join(parts)
+
+
+def _range_of_article(text: Text, item: Found) -> tuple[int, int]:
+    """The characters of the a or an right before a mention; an empty range where there is none."""
+    before = item.first - 1
+    if before >= 0 and text.words[before] in ("a", "an") and text.gap(before).isspace():
+        return text.ranges[before]
+    return (0, 0)
+
+
+def _cased(new: str, text: Text, item: Found) -> str:
+    """The distractor in capitals, or with a capital, as the words that it replaces."""
+    old = item.mention.text
+    starts = item.first == 0 or any(mark in text.gap(item.first - 1) for mark in ".!?\n")
+    if _is_shouted(text, item):
+        return new.upper()
+    if old[0].isupper() and (starts or not item.capital):
+        return new[0].upper() + new[1:]
+    return new
+
+
+def _article_like(old: str, new: str, text: Text, item: Found) -> str:
+    """The article for the distractor, with the capitals of the one that was there."""
+    word = article(new)
+    if old == "AN" or (old == "A" and _is_shouted(text, item)):
+        return word.upper()
+    return word.capitalize() if old[0].isupper() else word
+
+
+def _is_shouted(text: Text, item: Found) -> bool:
+    """Whether a mention is in capitals, and not only since it always is, as TV is."""
+    shouted = item.mention.text.isupper() and len(item.mention.text) > 1
+    return shouted and (not item.capital or text.caption.isupper())
+
+
+def _has_bare_apostrophe(caption: str, mention: Mention) -> bool:
+    """Whether a singular in -s has its possessive without one: the bus' door."""
+    quoted = caption[mention.start - 1 : mention.start] in ("'", "‘")
+    after = caption[mention.end : mention.end + 2]
+    singular = not mention.plural and mention.text[-1] in "sS"
+    return singular and not quoted and after[:1] in ("'", "’") and after[1:].isspace()
+
+
+def _has_possessive_s(text: Text, item: Found) -> bool:
+    """Whether 's follows: men's becomes monkeys'."""
+    return (
+        item.last + 1 < len(text.words)
+        and text.words[item.last + 1] == "s"
+        and text.gap(item.last) in ("'", "’")
+    )
+
+
+__all__ = ["Mention", "allowed_distractors", "find_targets", "replace_targets"]

@@ -1,0 +1,205 @@
+"""The words of each class and the distractors of each supercategory."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from empaste_aug.offline.vocabulary.nouns import Noun, words_of
+from empaste_aug.offline.vocabulary.read import Entry, read_builtin, read_entries
+from empaste_aug.types import ArgumentError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassWords:
+    """What a caption may call the objects of one class.
+
+    Attributes:
+        name: of the class.
+        names: what data sets call it: `name` first, then the others (couch, sofa).
+        nouns: its names, synonyms and kinds.
+        supercategory: whose distractors stand in for it; None where it has its own only.
+        distractors: its own, which go before the supercategory's.
+        pronouns: words that stand for a whole noun phrase, as someone does for a person.
+        endings: the last part of a longer word that is a kind of the class too: boat, man.
+        verbs: its words that are verbs as well; where one clearly is, it is left alone.
+        keep: phrases in which the class's words mean something else. A ``<supercategory>`` at
+            the start or the end stands for any word of that supercategory.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    nouns: tuple[Noun, ...]
+    supercategory: str | None = None
+    distractors: tuple[Noun, ...] = ()
+    pronouns: tuple[str, ...] = ()
+    endings: tuple[Noun, ...] = ()
+    verbs: tuple[Noun, ...] = ()
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """The classes that `replace_targets` knows, with their words.
+
+    Attributes:
+        classes: by name.
+        distractors: by supercategory, in the order in which one stands in for another whose
+            distractors are all taken by the targets.
+    """
+
+    classes: Mapping[str, ClassWords]
+    distractors: Mapping[str, tuple[Noun, ...]]
+
+    @classmethod
+    def builtin(cls) -> Vocabulary:
+        """The 80 classes of COCO, under which the 20 of Pascal VOC are found by their names too.
+
+        It is read once per process.
+
+        Raises:
+            MissingDependencyError: inflect or PyYAML is not installed.
+
+        Example:
+            >>> Vocabulary.builtin().words("aeroplane").name
+            'airplane'
+        """
+        return _builtin()
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Vocabulary:
+        """The built-in classes and those of a file, which replace built-in ones of their name.
+
+        The file maps each class to its words; all keys but one of ``supercategory``,
+        ``distractors`` and ``like`` may be left out::
+
+            forklift:
+              supercategory: vehicle              # whose distractors stand in for it
+              synonyms: [fork truck, reach truck] # the plurals follow by themselves
+              keep: [forklift licence]            # phrases that do not name the object
+            helmet:
+              distractors: [sun hat, bonnet]      # its own
+              synonyms: [hard hat, headgear/]
+            car:
+              like: car                           # the built-in words, and
+              synonyms: [Trabant]                 # one more
+
+        ``names``, ``pronouns``, ``endings`` and ``verbs`` are those of `ClassWords`. A word is
+        written as `parse_noun` reads it.
+
+        Raises:
+            ArgumentError: the file cannot be read, is no such mapping, or holds a wrong key or
+                value; the message names the file, the class, the key and the value.
+            MissingDependencyError: inflect or PyYAML is not installed.
+        """
+        builtin = cls.builtin()
+        file = Path(path)
+        entries = read_entries(file)
+        made = {}
+        for name, entry in entries.items():
+            where = f"{file}: {name}"
+            made[name] = _class(name, entry, builtin.distractors, where)
+            if entry.like is not None:
+                base = builtin.find(entry.like)
+                if base is None:
+                    raise ArgumentError(f"{where}: like: no built-in class is {entry.like!r}")
+                made[name] = _extended(made[name], base)
+        spellings: dict[str, str] = {}
+        for name, words in made.items():
+            for spelling in {_spelling(alias) for alias in words.names}:
+                other = spellings.setdefault(spelling, name)
+                if other != name:
+                    raise ArgumentError(f"{file}: {other!r} and {name!r} have the same name")
+        kept = {
+            name: words
+            for name, words in builtin.classes.items()
+            if not any(_spelling(alias) in spellings for alias in words.names)
+        }
+        return cls({**kept, **made}, builtin.distractors)
+
+    def find(self, name: str) -> ClassWords | None:
+        """The class of this name, or None; case, spaces, ``_`` and ``-`` make no difference."""
+        spelling = _spelling(name)
+        for words in self.classes.values():
+            if spelling in {_spelling(alias) for alias in words.names}:
+                return words
+        return None
+
+    def words(self, name: str) -> ClassWords:
+        """The class of this name.
+
+        Raises:
+            ArgumentError: there is no such class.
+        """
+        found = self.find(name)
+        if found is None:
+            raise ArgumentError(self._unknown(name))
+        return found
+
+    def _unknown(self, name: str) -> str:
+        known = {alias for words in self.classes.values() for alias in words.names}
+        near = difflib.get_close_matches(name, sorted(known), n=3)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return (
+            f"targets: no words are known for the class {name!r}{hint} Write its synonyms and its "
+            "supercategory into a YAML file and pass vocabulary=Vocabulary.from_yaml(file); "
+            "the built-in vocabulary has the classes of COCO and Pascal VOC"
+        )
+
+
+def _spelling(name: str) -> str:
+    return "".join(words_of(name))
+
+
+def _class(
+    name: str, entry: Entry, distractors: Mapping[str, tuple[Noun, ...]], where: str
+) -> ClassWords:
+    """One class of a file, its supercategories checked."""
+    if entry.supercategory is not None and entry.supercategory not in distractors:
+        raise ArgumentError(
+            f"{where}: supercategory: {entry.supercategory!r} is none of {', '.join(distractors)}"
+        )
+    for phrase in entry.keep:
+        category = phrase.partition("<")[2].partition(">")[0]
+        if category and category not in distractors:
+            raise ArgumentError(f"{where}: keep: {phrase!r}: no supercategory {category!r}")
+    return ClassWords(
+        name=name,
+        names=(name, *entry.names),
+        nouns=entry.nouns,
+        supercategory=entry.supercategory,
+        distractors=entry.distractors,
+        pronouns=entry.pronouns,
+        endings=entry.endings,
+        verbs=entry.verbs,
+        keep=entry.keep,
+    )
+
+
+def _extended(own: ClassWords, base: ClassWords) -> ClassWords:
+    """A class that has another one's words besides its own."""
+    return replace(
+        own,
+        nouns=own.nouns + base.nouns,
+        supercategory=own.supercategory or (None if own.distractors else base.supercategory),
+        distractors=own.distractors or base.distractors,
+        pronouns=own.pronouns + base.pronouns,
+        endings=own.endings + base.endings,
+        verbs=own.verbs + base.verbs,
+        keep=own.keep + base.keep,
+    )
+
+
+@lru_cache(maxsize=1)
+def _builtin() -> Vocabulary:
+    tables = read_builtin()
+    distractors = {name: table.distractors for name, table in tables.items()}
+    classes = {}
+    for supercategory, table in tables.items():
+        for name, entry in table.classes.items():
+            entry = replace(entry, supercategory=supercategory)
+            classes[name] = _class(name, entry, distractors, f"{supercategory}.yaml: {name}")
+    return Vocabulary(classes, distractors)

@@ -1,0 +1,76 @@
+"""A caption as a row of words, and what a run of them means in a vocabulary."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from empaste_aug.offline.vocabulary.nouns import WORD
+
+_WITHIN_PHRASE = re.compile(r"\s+|[_\-‐‑‒.]|['’]\s?|\s?&\s?")
+
+
+@dataclass(slots=True)
+class Phrase:
+    """What one word or run of words, in lower case, means in a vocabulary.
+
+    Attributes:
+        owners: the classes that it names.
+        verb_of: those of them for which it may be a verb.
+        kept_by: the classes of which it is a phrase to keep.
+        kinds: supercategories of its classes, or of which it is a distractor.
+        singular, plural: which of the two it can be.
+        capital: it is written with capitals even within a sentence (TV, Dalmatian).
+        pronoun: it stands for a whole noun phrase (someone).
+    """
+
+    owners: set[str] = field(default_factory=set)
+    verb_of: set[str] = field(default_factory=set)
+    kept_by: set[str] = field(default_factory=set)
+    kinds: set[str] = field(default_factory=set)
+    singular: bool = False
+    plural: bool = False
+    capital: bool = False
+    pronoun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A phrase at its place: words `first` to `last`, `last` included."""
+
+    first: int
+    last: int
+    phrase: Phrase
+
+    def holds(self, other: Span) -> bool:
+        """Whether the other one lies within this one."""
+        return self.first <= other.first and other.last <= self.last
+
+    @property
+    def length(self) -> int:
+        """In words."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A caption as words: in lower case, and the range of characters of each."""
+
+    caption: str
+    words: tuple[str, ...]
+    ranges: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, caption: str) -> Text:
+        """The words of a caption."""
+        found = list(WORD.finditer(caption))
+        words = tuple(match[0].casefold() for match in found)
+        return cls(caption, words, tuple(match.span() for match in found))
+
+    def gap(self, position: int) -> str:
+        """The characters between the word at this position and the next one."""
+        return self.caption[self.ranges[position][1] : self.ranges[position + 1][0]]
+
+    def is_joined(self, first: int, last: int) -> bool:
+        """Whether no punctuation parts the words from `first` to `last`, `last` included."""
+        return all(_WITHIN_PHRASE.fullmatch(self.gap(i)) for i in range(first, last))
