@@ -134,13 +134,18 @@ class InpaintStage(PhotoStage):
 
 
 def annotated_masks(dataset: Dataset) -> Masks:
-    """The union of all annotated instances, crowd regions included."""
+    """The union of all annotated instances, crowd regions included.
 
-    def masks(photo: Photo) -> NDArray[np.bool_]:
+    Unknown where a class of the photo has none.
+    """
+
+    def masks(photo: Photo) -> NDArray[np.bool_] | None:
+        found = set()
         union = np.zeros((photo.image.height, photo.image.width), bool)
         for instance in dataset.instances(photo.image):
             union |= instance.mask
-        return union
+            found.add(instance.category_id)
+        return union if set(photo.labels) <= found else None
 
     return masks
 

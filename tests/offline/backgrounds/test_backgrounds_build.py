@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +30,7 @@ from executor_stages import files_of
 from empaste_aug import Backgrounds, PoolReader
 from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.distract import find_targets
+from empaste_aug.offline.stages.cache import StageCache
 from empaste_aug.tools.build_backgrounds import main
 
 pytestmark = pytest.mark.filterwarnings(
@@ -320,6 +324,48 @@ def test_photos_without_a_given_caption_are_named(
     assert f"no caption for {NUMBER - 1} of {NUMBER} photos, such as p1.png" in (
         capsys.readouterr().err
     )
+
+
+def test_a_damaged_image_is_made_again(finished: Path, command: Command, tmp_path: Path) -> None:
+    shutil.copytree(finished / "pool.work", tmp_path / "pool.work")
+    damaged = sorted((tmp_path / "pool.work" / "synthesize").rglob("*.npz"))[5]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 255
+    damaged.write_bytes(content)
+    assert main(command(tmp_path)) == 0
+    assert files_of(tmp_path / "pool") == files_of(finished / "pool")
+
+
+def test_a_photo_that_cannot_be_read_is_named(
+    root: Path, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "data"
+    shutil.copytree(root, broken)
+    (broken / "images" / "p1.png").write_bytes(b"no image")
+    assert main([*command(tmp_path), "--root", str(broken)]) == 2
+    assert "p1.png" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_told(
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    usual = StageCache.write
+
+    def full(cache: StageCache, name: str, *rest: Any) -> None:
+        if name.endswith("00-002"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache.path(name)))
+        usual(cache, name, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StageCache, "write", full)
+        assert main(command(tmp_path)) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    made = files_of(tmp_path, "*.npz")
+    assert main(command(tmp_path)) == 0
+    assert made.items() <= files_of(tmp_path, "*.npz").items()
 
 
 def test_a_pool_that_was_made_otherwise_is_kept(
