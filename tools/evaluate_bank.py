@@ -27,8 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="evaluate_bank",
         description="Score a bank's masks against the instance masks of the data set it was "
         "built from: mean IoU, p50, p70 and yield, per class and overall; how masks fail; and the "
-        "yield curve: the same figures of the best masks at 10 to 100 %% of the image-class pairs. "
-        "All with 95 %% intervals by bootstrap over photos.",
+        "yield curve: the same figures of the best masks at 10 to 100 % of the image-class pairs. "
+        "All with 95 % intervals by bootstrap over photos.",
     )
     parser.add_argument("--bank", required=True, help="the bank's folder")
     add_dataset_arguments(parser)
