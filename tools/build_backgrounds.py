@@ -4,33 +4,22 @@ data set's own photos, without any download."""
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from empaste_aug.bank import MaskBank
-from empaste_aug.offline.backgrounds import SOURCES, STAGES, BackgroundBuild, PoolSettings
-from empaste_aug.offline.backgrounds.judging import JUDGES, classifier_of_bank
+from empaste_aug.offline.backgrounds import STAGES, BackgroundBuild
+from empaste_aug.offline.backgrounds.arguments import (
+    add_background_arguments,
+    background_options_from_arguments,
+)
 from empaste_aug.offline.backgrounds.report import estimate
 from empaste_aug.offline.backgrounds.sheet import pool_sheet
-from empaste_aug.offline.caption import DEFAULT_CAPTIONER, Captioner
-from empaste_aug.offline.command import run_tool
-from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
-from empaste_aug.offline.diffusion import PipelineOptions
-from empaste_aug.offline.inpaint_model import DiffusersInpainter
-from empaste_aug.offline.pictures import picture_path, write_picture
-from empaste_aug.offline.rank import DEFAULT_CLIP, ClipRanker
-from empaste_aug.offline.synthesize import DEFAULT_SYNTHESIZER, Synthesizer, negative_prompt
-from empaste_aug.offline.visible import VisibleConfig
-from empaste_aug.offline.vocabulary.tables import Vocabulary
-from empaste_aug.types import ArgumentError
-
-INTERRUPTED = (
-    "stopped; what was finished is kept in the work folder: the same command again goes on there"
+from empaste_aug.offline.command import STOPPED_BUILD, run_tool
+from empaste_aug.offline.datasets.arguments import (
+    add_dataset_arguments,
+    add_limit_argument,
+    dataset_from_arguments,
 )
-OPENCV = "opencv"
+from empaste_aug.offline.pictures import picture_path, write_picture
+from empaste_aug.types import ArgumentError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_dataset_arguments(parser)
     parser.add_argument("--output", required=True, help="the pool's folder")
     parser.add_argument("--overwrite", action="store_true", help="replace another finished pool")
-    parser.add_argument("--limit", type=int, help="take only this many photos, the first ones")
+    add_limit_argument(parser)
     parser.add_argument("--work", help="where the stages keep their files (OUTPUT.work)")
     parser.add_argument(
         "--stage", action="append", choices=STAGES, help="run this stage alone; repeatable"
@@ -57,196 +46,30 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sheet", metavar="FILE", help="draw captions and their images into FILE")
     parser.add_argument("--sheet-rows", type=int, default=12, help="captions on it (%(default)s)")
-    _add_recipe(parser.add_argument_group("what is made"))
-    _add_models(parser.add_argument_group("models: hub names or local folders"))
-    _add_judges(parser.add_argument_group("which images are rejected"))
+    add_background_arguments(parser)
     return parser
-
-
-def _add_recipe(group: Any) -> None:
-    usual = PoolSettings()
-    group.add_argument(
-        "--source",
-        nargs="+",
-        choices=SOURCES,
-        default=list(usual.sources),
-        help="generated: by the models; object_free: photos without a class; inpainted: photos "
-        "whose objects are removed (generated)",
-    )
-    group.add_argument(
-        "--captions-per-photo", type=int, default=usual.captions, help="(%(default)s, as the paper)"
-    )
-    group.add_argument(
-        "--images-per-caption", type=int, default=usual.images, help="(%(default)s, as the paper)"
-    )
-    group.add_argument(
-        "--keep-per-caption",
-        type=int,
-        default=usual.keep,
-        help="the best by CLIP that are kept (%(default)s, as the paper)",
-    )
-    group.add_argument(
-        "--share",
-        type=float,
-        default=usual.share,
-        help="of the photos that are captioned; the paper: 1 for VOC, 0.1 for COCO (%(default)s)",
-    )
-    group.add_argument("--seed", type=int, default=usual.seed, help="of everything (%(default)s)")
-    group.add_argument(
-        "--captions",
-        metavar="FILE",
-        help="captions that you have, instead of a model's: COCO's captions json, or a csv with "
-        "the columns file_name and caption",
-    )
-    group.add_argument(
-        "--vocabulary", metavar="YAML", help="words of classes that are not COCO's or VOC's"
-    )
-
-
-def _add_models(group: Any) -> None:
-    group.add_argument(
-        "--caption-model", default=DEFAULT_CAPTIONER, help="image to text (%(default)s)"
-    )
-    group.add_argument(
-        "--image-model", default=DEFAULT_SYNTHESIZER, help="text to image (%(default)s)"
-    )
-    group.add_argument("--steps", type=int, help="of the text-to-image model (its own)")
-    group.add_argument("--guidance-scale", type=float, help="likewise")
-    group.add_argument(
-        "--image-size", type=int, metavar="PX", help="side of the images (512, or the model's own)"
-    )
-    group.add_argument(
-        "--negative-prompt",
-        metavar="TEXT",
-        help="what should not be seen (the names of the classes)",
-    )
-    group.add_argument(
-        "--inpaint-model",
-        default=OPENCV,
-        help="'opencv', or an inpainting pipeline of diffusers (%(default)s)",
-    )
-    group.add_argument(
-        "--clip-model",
-        default=DEFAULT_CLIP,
-        help="open_clip's name, json file, folder, or hf-hub:NAME (%(default)s)",
-    )
-    group.add_argument("--clip-pretrained", metavar="TAG", help="its weights: a tag or a file")
-    group.add_argument("--device", default="cpu", help="cpu, cuda, ... (%(default)s)")
-    group.add_argument(
-        "--dtype",
-        default="auto",
-        help="of the captioner and the pipelines: float32, float16, bfloat16 or auto: half on a "
-        "GPU (%(default)s)",
-    )
-    group.add_argument(
-        "--offload",
-        choices=("none", "model", "sequential"),
-        default="none",
-        help="keep what does not run in main memory, for small GPUs (%(default)s)",
-    )
-    group.add_argument(
-        "--safety-checker",
-        choices=("keep", "off"),
-        default="keep",
-        help="keep: use the pipeline's own, and leave out what it flags (%(default)s)",
-    )
-    group.add_argument("--caption-batch", type=int, default=8, help="photos (%(default)s)")
-    group.add_argument("--image-batch", type=int, default=2, help="images (%(default)s)")
-    group.add_argument(
-        "--local-files-only", action="store_true", help="take hub models from the cache alone"
-    )
-
-
-def _add_judges(group: Any) -> None:
-    usual = VisibleConfig()
-    group.add_argument(
-        "--bank",
-        help="the data set's bank: its masks are what is inpainted (else the annotations are), its "
-        "classifier judges",
-    )
-    group.add_argument("--classifier", metavar="FILE", help="judges; the bank's if left out")
-    group.add_argument(
-        "--judges",
-        nargs="*",
-        choices=JUDGES,
-        help="who rejects images in which a class is visible (clip and classifier where there is a "
-        "bank or a classifier, else none)",
-    )
-    group.add_argument(
-        "--clip-threshold", type=float, default=usual.clip_threshold, help="(%(default)s)"
-    )
-    group.add_argument(
-        "--classifier-threshold",
-        type=float,
-        default=usual.classifier_threshold,
-        help="(%(default)s)",
-    )
-    group.add_argument(
-        "--tiles",
-        type=int,
-        default=usual.tiles,
-        help="2: look at the image and at 2 x 2 overlapping tiles of it (%(default)s)",
-    )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Build the pool; 0, 2 with one line on stderr for an error, 130 after Ctrl-C."""
     args = build_parser().parse_args(argv)
     return run_tool(
-        lambda: _run(args), on_interrupt=INTERRUPTED, wording={"overwrite=True": "--overwrite"}
+        lambda: _run(args), on_interrupt=STOPPED_BUILD, wording={"overwrite=True": "--overwrite"}
     )
 
 
 def _run(args: argparse.Namespace) -> int:
-    dataset = dataset_from_arguments(args)
-    if args.limit is not None:
-        if args.limit < 1:
-            raise ArgumentError(f"--limit: must be at least 1, not {args.limit}")
-        dataset = replace(dataset, images=dataset.images[: args.limit])
-    settings = PoolSettings(
-        sources=tuple(name for name in SOURCES if name in args.source),
-        captions=args.captions_per_photo,
-        images=args.images_per_caption,
-        keep=args.keep_per_caption,
-        share=args.share,
-        seed=args.seed,
-    )
     sheet = picture_path("--sheet", args.sheet) if args.sheet else None
-    if sheet is not None and "generated" not in settings.sources:
+    if sheet is not None and "generated" not in args.source:
         raise ArgumentError("--sheet: shows generated images, and none are made")
-    models: dict[str, Callable[[], Any]] = {}
-    if "generated" in settings.sources and not args.dry_run:
-        if args.captions is None:
-            models["captioner"] = lambda: _captioner(args)
-        models["synthesizer"] = lambda: _synthesizer(args, dataset.class_names)
-    judges = _judges(args)
-    if not args.dry_run and ("generated" in settings.sources or "clip" in judges["names"]):
-        models["ranker"] = lambda: _ranker(args)
-    if args.inpaint_model != OPENCV and "inpainted" in settings.sources and not args.dry_run:
-        models["inpainter"] = lambda: _inpainter(args, dataset.class_names)
+    dataset = dataset_from_arguments(args)
     build = BackgroundBuild(
-        dataset,
-        args.output,
-        work=args.work,
-        settings=settings,
-        captions=args.captions,
-        vocabulary=None if args.vocabulary is None else Vocabulary.from_yaml(args.vocabulary),
-        bank=judges["bank"],
-        classifier=judges["classifier"],
-        clip_judges="clip" in judges["names"],
-        visible=VisibleConfig(
-            clip_threshold=args.clip_threshold,
-            classifier_threshold=args.classifier_threshold,
-            tiles=args.tiles,
-        ),
-        device=args.device,
-        overwrite=args.overwrite,
-        **{name: make() for name, make in models.items()},
+        dataset, args.output, **background_options_from_arguments(args, dataset)
     )
     if args.dry_run:
         print(
             estimate(
-                settings,
+                build.settings,
                 captioned=len(build.photos),
                 unlabelled=len(build.unlabelled),
                 labelled=len(build.labelled),
@@ -262,82 +85,6 @@ def _run(args: argparse.Namespace) -> int:
         write_picture(sheet, picture)
         print(f"drawn to {sheet}")
     return 0
-
-
-def _judges(args: argparse.Namespace) -> dict[str, Any]:
-    """The bank, the classifier's file, and who judges."""
-    bank = None if args.bank is None else MaskBank(args.bank)
-    classifier = None if args.classifier is None else Path(args.classifier)
-    if classifier is None and bank is not None:
-        classifier = classifier_of_bank(bank)
-    names = args.judges
-    if names is None:
-        names = list(JUDGES) if bank is not None or classifier is not None else []
-        if "generated" not in args.source:
-            names = [name for name in names if name != "clip"]  # nothing else needs CLIP
-        if classifier is None:
-            names = [name for name in names if name != "classifier"]
-    if "classifier" in names and classifier is None:
-        raise ArgumentError(
-            "--judges: classifier needs --classifier, or a --bank whose work folder holds its own"
-        )
-    if not names:
-        print(
-            "no judge: images in which a class is visible are not rejected (see --judges)",
-            file=sys.stderr,
-        )
-    return {
-        "bank": bank,
-        "classifier": classifier if "classifier" in names else None,
-        "names": names,
-    }
-
-
-def _pipeline(args: argparse.Namespace) -> PipelineOptions:
-    return PipelineOptions(
-        device=args.device,
-        dtype=args.dtype,
-        offload=args.offload,
-        safety_checker=args.safety_checker,
-    )
-
-
-def _captioner(args: argparse.Namespace) -> Captioner:
-    return Captioner(
-        args.caption_model,
-        local_files_only=args.local_files_only,
-        device=args.device,
-        dtype=args.dtype,
-        batch_size=args.caption_batch,
-    )
-
-
-def _synthesizer(args: argparse.Namespace, class_names: Any) -> Synthesizer:
-    negative = args.negative_prompt
-    return Synthesizer(
-        args.image_model,
-        local_files_only=args.local_files_only,
-        batch_size=args.image_batch,
-        steps=args.steps,
-        guidance_scale=args.guidance_scale,
-        height=args.image_size,
-        width=args.image_size,
-        negative_prompt=negative_prompt(class_names) if negative is None else negative,
-        options=_pipeline(args),
-    )
-
-
-def _inpainter(args: argparse.Namespace, class_names: Any) -> DiffusersInpainter:
-    return DiffusersInpainter(
-        args.inpaint_model,
-        local_files_only=args.local_files_only,
-        negative_prompt=negative_prompt(class_names),
-        options=_pipeline(args),
-    )
-
-
-def _ranker(args: argparse.Namespace) -> ClipRanker:
-    return ClipRanker(args.clip_model, args.clip_pretrained, device=args.device)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,12 @@ import sys
 from dataclasses import replace
 
 from empaste_aug.offline.build import build_bank
-from empaste_aug.offline.command import run_tool
-from empaste_aug.offline.datasets import Dataset
-from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.command import STOPPED_BUILD, run_tool
+from empaste_aug.offline.datasets.arguments import (
+    add_dataset_arguments,
+    add_limit_argument,
+    dataset_from_arguments,
+)
 from empaste_aug.offline.execute import Shard
 from empaste_aug.offline.execute.memory import keep_freed_memory
 from empaste_aug.offline.from_masks import bank_from_masks
@@ -23,9 +26,6 @@ from empaste_aug.offline.stages.arguments import (
 )
 from empaste_aug.types import ArgumentError
 
-INTERRUPTED = (
-    "stopped; what was finished is kept in the work folder: the same command again goes on there"
-)
 MASKS_INTERRUPTED = "stopped; the bank is unfinished: the same command again starts it anew"
 
 
@@ -40,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_dataset_arguments(parser)
     parser.add_argument("--output", required=True, help="the bank's folder")
     parser.add_argument("--overwrite", action="store_true", help="replace another finished bank")
-    parser.add_argument("--limit", type=int, help="take only this many photos, the first ones")
+    add_limit_argument(parser)
     parser.add_argument(
         "--supervision",
         choices=("labels", "masks"),
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     run = _from_masks if masks else _from_labels
     return run_tool(
         lambda: run(args),
-        on_interrupt=MASKS_INTERRUPTED if masks else INTERRUPTED,
+        on_interrupt=MASKS_INTERRUPTED if masks else STOPPED_BUILD,
         wording={"overwrite=True": "--overwrite"},
     )
 
@@ -86,7 +86,9 @@ def _from_labels(args: argparse.Namespace) -> int:
     _refuse(changed_options(args, add_mask_arguments), "labels")
     options = build_options_from_arguments(args)
     keep_freed_memory()
-    report = build_bank(_dataset(args), args.output, overwrite=args.overwrite, **options)
+    report = build_bank(
+        dataset_from_arguments(args), args.output, overwrite=args.overwrite, **options
+    )
     print(report.table())
     return 0
 
@@ -101,7 +103,7 @@ def _shard(text: str) -> Shard:
 def _from_masks(args: argparse.Namespace) -> int:
     _refuse(changed_options(args, add_build_arguments), "masks")
     options = mask_options_from_arguments(args)
-    dataset = _dataset(args)
+    dataset = dataset_from_arguments(args)
     if args.shard is not None:
         dataset = replace(dataset, images=args.shard.take(dataset.images))
     summary = bank_from_masks(dataset, args.output, overwrite=args.overwrite, **options)
@@ -117,15 +119,6 @@ def _from_masks(args: argparse.Namespace) -> int:
 def _refuse(useless: list[str], supervision: str) -> None:
     if useless:
         raise ArgumentError(f"{', '.join(useless)}: of no use with --supervision {supervision}")
-
-
-def _dataset(args: argparse.Namespace) -> Dataset:
-    dataset = dataset_from_arguments(args)
-    if args.limit is None:
-        return dataset
-    if args.limit < 1:
-        raise ArgumentError(f"--limit: must be at least 1, not {args.limit}")
-    return replace(dataset, images=dataset.images[: args.limit])
 
 
 if __name__ == "__main__":

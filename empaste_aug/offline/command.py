@@ -5,10 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
+from empaste_aug.offline.flags import reword
 from empaste_aug.types import EMPasteError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+
+STOPPED_BUILD = (
+    "stopped; what was finished is kept in the work folder: the same command again goes on there"
+)
+"""What a tool whose stages resume says after Ctrl-C."""
 
 
 def run_tool(
@@ -16,14 +22,19 @@ def run_tool(
     *,
     on_interrupt: str = "interrupted",
     wording: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
 ) -> int:
     """Run a tool's work; its exit status.
 
     This package's errors, and those of files that cannot be read or written, become one line on
     stderr and status 2; Ctrl-C becomes `on_interrupt` on
-    stderr and status 130. Any other exception is a defect, and its traceback is shown. `wording`
-    says what an error's message calls otherwise on the command line, such as an argument by its
-    flag.
+    stderr and status 130. Any other exception is a defect, and its traceback is shown.
+
+    Args:
+        work: what the tool does.
+        on_interrupt: what Ctrl-C says.
+        wording: phrases of messages -> what they are called on the command line.
+        flags: arguments of the library -> their flags, for `reword`; see `flags_of`.
     """
     try:
         return work()
@@ -31,7 +42,7 @@ def run_tool(
         message = str(error)
         for ours, theirs in (wording or {}).items():
             message = message.replace(ours, theirs)
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {reword(message, flags or {})}", file=sys.stderr)
         return USAGE_ERROR
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)

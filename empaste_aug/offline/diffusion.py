@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+Kind = Literal["text-to-image", "inpainting"]
+"""What a pipeline is for."""
+
 OFFLOADS = ("none", "model", "sequential")
 SAFETY_CHECKERS = ("keep", "off")
 
@@ -75,9 +78,7 @@ class PipelineOptions:
         }
 
 
-def open_pipeline(
-    kind: Literal["text-to-image", "inpainting"], source: ModelSource, options: PipelineOptions
-) -> Any:
+def open_pipeline(kind: Kind, source: ModelSource, options: PipelineOptions) -> Any:
     """Load a pipeline by diffusers' AutoPipeline, ready on its device.
 
     Raises:

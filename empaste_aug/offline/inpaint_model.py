@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.offline.diffusion import (
-    PipelineOptions,
-    accepted,
-    call,
-    generators,
-    images_of,
-    open_pipeline,
-    usable_negative_prompt,
-)
+from empaste_aug.offline.diffusion import Kind, PipelineOptions, generators
+from empaste_aug.offline.diffusion_model import DiffusersModel
 from empaste_aug.offline.inpaint import DEFAULT_DILATE, grown_mask
-from empaste_aug.offline.pretrained import DIFFUSERS_INDEX, ModelSource, check_count, require
+from empaste_aug.offline.pretrained import check_count
 from empaste_aug.types import ArgumentError
 
 DEFAULT_PROMPT = "empty background scene, photo"
@@ -28,7 +21,7 @@ _MULTIPLE = 8
 _SHORTEST = 64
 
 
-class DiffusersInpainter:
+class DiffusersInpainter(DiffusersModel):
     """An inpainting pipeline of diffusers, by `AutoPipelineForInpainting`.
 
     Works with models made for inpainting and, as diffusers does, with plain text-to-image models.
@@ -54,6 +47,8 @@ class DiffusersInpainter:
         MissingDependencyError: diffusers, transformers or accelerate is not installed.
     """
 
+    kind: ClassVar[Kind] = "inpainting"
+
     def __init__(
         self,
         model: str | Path,
@@ -69,24 +64,21 @@ class DiffusersInpainter:
         negative_prompt: str | None = None,
         options: PipelineOptions | None = None,
     ) -> None:
-        require(("torch", "diffusers", "transformers", "accelerate"), "inpainting by a model")
-        self.source = ModelSource.find(
-            model, DIFFUSERS_INDEX, revision=revision, local_files_only=local_files_only
+        super().__init__(
+            model,
+            revision=revision,
+            local_files_only=local_files_only,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            negative_prompt=negative_prompt,
+            options=options,
         )
-        self.steps = None if steps is None else check_count("steps", steps)
-        if guidance_scale is not None and not guidance_scale >= 0:
-            raise ArgumentError(f"guidance_scale: must be at least 0, got {guidance_scale}")
         if strength is not None and not 0 < strength <= 1:
             raise ArgumentError(f"strength: must be in (0, 1], got {strength}")
-        self.guidance_scale = guidance_scale
         self.strength = strength
         self.max_side = check_count("max_side", max_side, _MULTIPLE)
         self.dilate = check_count("dilate", dilate, 0)
         self.prompt = prompt
-        self.negative_prompt = negative_prompt or None
-        self.options = PipelineOptions() if options is None else options
-        self._pipeline: Any = None
-        self._negative: str | None = None
 
     def config(self) -> dict[str, Any]:
         """Everything that changes a result beyond rounding, but for image, mask and seed.
@@ -95,32 +87,12 @@ class DiffusersInpainter:
             ArgumentError: the hub has no such model or revision, or cannot be reached.
         """
         return {
-            "model": self.source.identity(),
-            "steps": self.steps,
-            "guidance_scale": self.guidance_scale,
+            **super().config(),
             "strength": self.strength,
             "max_side": self.max_side,
             "dilate": self.dilate,
             "prompt": self.prompt,
-            "negative_prompt": self.negative_prompt,
-            **self.options.config(),
         }
-
-    def load(self) -> None:
-        """Load the pipeline now instead of at the first call.
-
-        Raises:
-            ArgumentError: the model is missing or broken, or no inpainting pipeline takes it.
-        """
-        if self._pipeline is None:
-            pipeline = open_pipeline("inpainting", self.source, self.options)
-            self._negative = usable_negative_prompt(
-                pipeline,
-                self.source,
-                self.negative_prompt,
-                {"guidance_scale": self.guidance_scale},
-            )
-            self._pipeline = pipeline
 
     def __call__(
         self, image: NDArray[np.uint8], mask: NDArray[np.bool_], *, seed: int
@@ -141,30 +113,21 @@ class DiffusersInpainter:
             return image.copy()
         self.load()
         height, width = _model_size(image.shape[0], image.shape[1], self.max_side)
-        arguments = accepted(
-            self._pipeline,
+        fill = cv2.resize(
+            region.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_NEAREST
+        )
+        [filled] = self._call(
             {
                 "prompt": self.prompt,
                 "negative_prompt": self._negative,
                 "image": Image.fromarray(_resized(image, height, width)),
-                "mask_image": Image.fromarray(
-                    cv2.resize(
-                        region.astype(np.uint8) * 255,
-                        (width, height),
-                        interpolation=cv2.INTER_NEAREST,
-                    )
-                ),
+                "mask_image": Image.fromarray(fill),
                 "height": height,
                 "width": width,
-                "num_inference_steps": self.steps,
-                "guidance_scale": self.guidance_scale,
                 "strength": self.strength,
                 "generator": generators([seed])[0],
-                "output_type": "np",
-            },
+            }
         )
-        output = call(self._pipeline, self.source.model, arguments)
-        [filled] = images_of(output, self.source.model, self.options.config()["dtype"])
         if filled is None:
             return None
         full = _resized(filled, image.shape[0], image.shape[1])

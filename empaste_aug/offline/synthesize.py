@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.offline.diffusion import (
-    PipelineOptions,
-    accepted,
-    call,
-    generators,
-    images_of,
-    open_pipeline,
-    parameters,
-    usable_negative_prompt,
-)
-from empaste_aug.offline.pretrained import DIFFUSERS_INDEX, ModelSource, check_count, require
+from empaste_aug.offline.diffusion import Kind, PipelineOptions, generators, parameters
+from empaste_aug.offline.diffusion_model import DiffusersModel
+from empaste_aug.offline.pretrained import check_count
 from empaste_aug.offline.seeds import derived_seed
 from empaste_aug.types import ArgumentError, EMPasteError
 
@@ -80,7 +72,7 @@ def negative_prompt(class_names: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(name.strip() for name in class_names if name.strip()))
 
 
-class Synthesizer:
+class Synthesizer(DiffusersModel):
     """A text-to-image pipeline of diffusers, by `AutoPipelineForText2Image`.
 
     Every image has a seed, and with it a generator of its own on the CPU: it can be made again
@@ -107,6 +99,8 @@ class Synthesizer:
         MissingDependencyError: diffusers, transformers or accelerate is not installed.
     """
 
+    kind: ClassVar[Kind] = "text-to-image"
+
     def __init__(
         self,
         model: str | Path = DEFAULT_SYNTHESIZER,
@@ -122,31 +116,28 @@ class Synthesizer:
         extra: dict[str, Any] | None = None,
         options: PipelineOptions | None = None,
     ) -> None:
-        require(("torch", "diffusers", "transformers", "accelerate"), "text-to-image")
-        self.source = ModelSource.find(
-            model, DIFFUSERS_INDEX, revision=revision, local_files_only=local_files_only
-        )
-        preset = PRESETS.get(self.source.model) if self.source.folder is None else None
+        preset = None if Path(model).is_dir() else PRESETS.get(str(model))
         if preset is not None:
             steps = preset.steps if steps is None else steps
             guidance_scale = preset.guidance_scale if guidance_scale is None else guidance_scale
             height = preset.side if height is None else height
             width = preset.side if width is None else width
+        super().__init__(
+            model,
+            revision=revision,
+            local_files_only=local_files_only,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            negative_prompt=negative_prompt,
+            options=options,
+        )
         self.batch_size = check_count("batch_size", batch_size)
-        self.steps = None if steps is None else check_count("steps", steps)
-        if guidance_scale is not None and not guidance_scale >= 0:
-            raise ArgumentError(f"guidance_scale: must be at least 0, got {guidance_scale}")
-        self.guidance_scale = guidance_scale
         for name, value in (("height", height), ("width", width)):
             if value is not None and (value < 1 or value % _SPATIAL_MULTIPLE):
                 raise ArgumentError(f"{name}: must be a multiple of 8, got {value}")
         self.height = height
         self.width = width
-        self.negative_prompt = negative_prompt or None
         self.extra = dict(extra or {})
-        self.options = PipelineOptions() if options is None else options
-        self._pipeline: Any = None
-        self._negative: str | None = None
 
     def config(self) -> dict[str, Any]:
         """Everything that changes an image beyond rounding, but for its prompt and seed.
@@ -154,33 +145,16 @@ class Synthesizer:
         Raises:
             ArgumentError: the hub has no such model or revision, or cannot be reached.
         """
-        return {
-            "model": self.source.identity(),
-            "steps": self.steps,
-            "guidance_scale": self.guidance_scale,
-            "height": self.height,
-            "width": self.width,
-            "negative_prompt": self.negative_prompt,
-            "extra": self.extra,
-            **self.options.config(),
-        }
+        own = {"height": self.height, "width": self.width, "extra": self.extra}
+        return {**super().config(), **own}
 
-    def load(self) -> None:
-        """Load the pipeline now instead of at the first call.
-
-        Raises:
-            ArgumentError: the model is missing or broken, makes no images from text, or does not
-                take an argument of `extra`.
-        """
-        if self._pipeline is not None:
-            return
-        pipeline = open_pipeline("text-to-image", self.source, self.options)
+    def _check(self, pipeline: Any) -> None:
         unknown = sorted(self.extra.keys() - parameters(pipeline).keys())
         if unknown:
             raise ArgumentError(f"extra: a {type(pipeline).__name__} takes no {unknown}")
-        scales = {"guidance_scale": self.guidance_scale} | self.extra
-        self._negative = usable_negative_prompt(pipeline, self.source, self.negative_prompt, scales)
-        self._pipeline = pipeline
+
+    def _scales(self) -> dict[str, float | None]:
+        return super()._scales() | self.extra
 
     def images(self, prompt: str, *, seeds: Sequence[int]) -> list[NDArray[np.uint8] | None]:
         """One (H, W, 3) uint8 RGB image a seed; None where the safety checker flagged it.
@@ -201,24 +175,18 @@ class Synthesizer:
     def _batch(self, prompt: str, seeds: Sequence[int]) -> list[NDArray[np.uint8] | None]:
         count = len(seeds)
         several = "num_images_per_prompt" in parameters(self._pipeline)
-        arguments = accepted(
-            self._pipeline,
+        negative = self._negative
+        images = self._call(
             {
                 "prompt": prompt if several else [prompt] * count,
-                "negative_prompt": self._negative,
+                "negative_prompt": negative if several or negative is None else [negative] * count,
                 "num_images_per_prompt": count,
-                "num_inference_steps": self.steps,
-                "guidance_scale": self.guidance_scale,
                 "height": self.height,
                 "width": self.width,
                 "generator": generators(seeds),
-                "output_type": "np",
             },
+            self.extra,
         )
-        if not several and self._negative is not None:
-            arguments["negative_prompt"] = [self._negative] * count
-        output = call(self._pipeline, self.source.model, arguments | self.extra)
-        images = images_of(output, self.source.model, self.options.config()["dtype"])
         if len(images) != count:
             raise EMPasteError(f"{self.source.model}: gave {len(images)} images, not {count}")
         return images

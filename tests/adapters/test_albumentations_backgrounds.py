@@ -12,7 +12,7 @@ import pytest
 from loader_data import digest
 from pool_data import write_pool
 
-from empaste_aug import ArgumentError, Backgrounds, EMPaste, PoolError, PoolReader
+from empaste_aug import ArgumentError, Backgrounds, EMPaste, PoolError
 from empaste_aug.stream import SampleKey, seeded
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -44,11 +44,6 @@ def make_sample(seed, *, objects=3, masks=True):
         "labels": [CLASSES[i] for i in rng.integers(0, 3, size=objects)],
     }
     return {**made, "masks": pixels} if masks else made
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory):
-    return PoolReader(write_pool(tmp_path_factory.mktemp("pools") / "pool"))
 
 
 @pytest.fixture(scope="module")

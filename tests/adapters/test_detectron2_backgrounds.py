@@ -22,7 +22,7 @@ from detectron2_data import (
 from loader_data import KeyedMapper, digest, summary
 from pool_data import write_folder, write_pool
 
-from empaste_aug import ArgumentError, Backgrounds, DatasetError, EMPaste, PoolError, PoolReader
+from empaste_aug import ArgumentError, Backgrounds, DatasetError, EMPaste, PoolError
 from empaste_aug.stream import SampleKey, seeded
 
 pytest.importorskip("detectron2")
@@ -82,11 +82,6 @@ def with_maps(photos, tmp_path_factory):
             }
         )
     return dicts
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory):
-    return PoolReader(write_pool(tmp_path_factory.mktemp("pools") / "pool"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from loader_data import digest
 from pool_data import write_folder, write_pool
 
-from empaste_aug import ArgumentError, Backgrounds, EMPaste, PoolError, PoolReader
+from empaste_aug import ArgumentError, Backgrounds, EMPaste, PoolError
 from empaste_aug.stream import SampleKey, seeded
 
 pytest.importorskip("torchvision")
@@ -25,11 +25,6 @@ from empaste_aug.adapters.loader import build_stream_loader
 from empaste_aug.adapters.torchvision import EMPasteTransform
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory):
-    return PoolReader(write_pool(tmp_path_factory.mktemp("pools") / "pool"))
 
 
 @pytest.fixture(scope="module")

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import os
 import pickle
-import subprocess
-import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import forked, run_script
 
 from empaste_aug.bank import MaskBank
 from empaste_aug.bank.files import FileSet
 from empaste_aug.types import BankError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def digest(bank: MaskBank, rows: list[int]) -> list[int]:
     return [zlib.crc32(bank[row].rgb.tobytes() + bank[row].alpha.tobytes()) for row in rows]
 
 
-def send_digest(bank, rows, pipe):
-    pipe.send((digest(bank, rows), bank.image_id(0), len(bank._files)))
+def digest_and_state(bank, rows):
+    return digest(bank, rows), bank.image_id(0), len(bank._files)
 
 
 def test_pickles_as_its_path(bank):
@@ -48,70 +43,41 @@ def test_a_relative_path_survives_a_change_of_folder(bank, tmp_path, monkeypatch
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_read_what_the_parent_reads(bank, method):
-    if method == "spawn":
-        # A spawned worker cannot import this file by name: see the subprocess below.
-        code = (
-            "import multiprocessing, sys, zlib\n"
-            "from empaste_aug.bank import MaskBank\n"
-            "if __name__ == '__main__':\n"
-            "    bank = MaskBank(sys.argv[1])\n"
-            "    here = [bank[row].rgb.tobytes() for row in range(12)]\n"
-            "    with multiprocessing.get_context('spawn').Pool(2) as pool:\n"
-            "        there = pool.map(bank.__getitem__, range(12), chunksize=3)\n"
-            "    assert here == [cutout.rgb.tobytes() for cutout in there]\n"
-            "    print('same')\n"
-        )
-        script = bank.path.parent / "spawn.py"
-        script.write_text(code)
-        result = subprocess.run(
-            [sys.executable, str(script), str(bank.path)],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (result.stdout, result.returncode) == ("same\n", 0), result.stderr
-        return
-    context = multiprocessing.get_context("fork")
+def test_forked_workers_read_what_the_parent_reads(bank):
     rows = list(range(12))
     expected = digest(bank, rows)
     opened = len(bank._files)
     assert opened == len(bank.manifest["shards"])
-    workers = []
-    for number in range(3):
-        mine, theirs = context.Pipe()
-        order = rows[number:] + rows[:number]
-        process = context.Process(target=send_digest, args=(bank, order, theirs))
-        process.start()
-        workers.append((order, mine, process))
+    orders = [rows[number:] + rows[:number] for number in range(3)]
+    found = forked(digest_and_state, bank, orders)
     assert digest(bank, rows) == expected
-    for order, mine, process in workers:
-        assert mine.poll(60)
-        found, image_id, descriptors = mine.recv()
-        process.join()
-        assert process.exitcode == 0
-        assert found == [expected[row] for row in order]
-        assert image_id == bank.image_id(0)
-        assert descriptors == opened
+    assert found() == [
+        ([expected[row] for row in order], bank.image_id(0), opened) for order in orders
+    ]
     assert len(bank._files) == opened
+
+
+def test_spawned_workers_read_what_the_parent_reads(bank):
+    code = (
+        "import multiprocessing, sys\n"
+        "from empaste_aug.bank import MaskBank\n"
+        "if __name__ == '__main__':\n"
+        "    bank = MaskBank(sys.argv[1])\n"
+        "    here = [bank[row].rgb.tobytes() for row in range(12)]\n"
+        "    with multiprocessing.get_context('spawn').Pool(2) as pool:\n"
+        "        there = pool.map(bank.__getitem__, range(12), chunksize=3)\n"
+        "    assert here == [cutout.rgb.tobytes() for cutout in there]\n"
+        "    print('same')\n"
+    )
+    printed, status, told = run_script(bank.path.parent / "spawn.py", code, str(bank.path))
+    assert (printed, status) == ("same\n", 0), told
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_forked_while_the_lock_is_held_does_not_wait_for_it(bank):
-    context = multiprocessing.get_context("fork")
-    mine, theirs = context.Pipe()
     expected = digest(bank, [0, 1])
     with bank._files._lock:
-        process = context.Process(target=send_digest, args=(bank, [0, 1], theirs))
-        process.start()
-        answered = mine.poll(60)
-        if not answered:
-            process.kill()
-        process.join()
-    assert answered
-    assert mine.recv()[0] == expected
+        assert forked(digest, bank, [[0, 1]])() == [expected]
 
 
 def test_threads_read_the_same(bank):
@@ -160,11 +126,5 @@ def test_reading_imports_no_pyarrow_and_no_torch(bank):
         "heavy = {'pyarrow', 'torch', 'pandas', 'detectron2', 'albumentations', 'sklearn'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.stdout, result.returncode) == ("[]\n", 0), result.stderr
+    printed, status, told = run_script(bank.path.parent / "reads.py", code)
+    assert (printed, status) == ("[]\n", 0), told

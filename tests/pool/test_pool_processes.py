@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
-import os
 import pickle
-import subprocess
-import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pool_data import write_folder, write_pool
+from processes import forked, run_script
 
 from empaste_aug import PoolReader
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(params=["built", "folder"])
@@ -29,10 +24,6 @@ def pool(request, tmp_path):
 def digest(pool, rows):
     found = [(pool.read(row), pool.provenance(row), pool.file_name(row)) for row in rows]
     return [zlib.crc32(image.tobytes() + repr(rest).encode()) for image, *rest in found]
-
-
-def send_digest(pool, rows, pipe):
-    pipe.send(digest(pool, rows))
 
 
 def test_pickles_small_and_the_same(pool):
@@ -56,22 +47,12 @@ def test_a_folders_rows_stay_when_files_are_added(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_forked_workers_share_a_reader(pool):
-    context = multiprocessing.get_context("fork")
     rows = list(range(6))
     expected = digest(pool, rows)
-    workers = []
-    for number in range(3):
-        mine, theirs = context.Pipe()
-        order = rows[number:] + rows[:number]
-        process = context.Process(target=send_digest, args=(pool, order, theirs))
-        process.start()
-        workers.append((order, mine, process))
+    orders = [rows[number:] + rows[:number] for number in range(3)]
+    found = forked(digest, pool, orders)
     assert digest(pool, rows) == expected
-    for order, mine, process in workers:
-        assert mine.poll(60)
-        assert mine.recv() == [expected[row] for row in order]
-        process.join()
-        assert process.exitcode == 0
+    assert found() == [[expected[row] for row in order] for order in orders]
 
 
 def test_spawned_workers_read_the_same(pool):
@@ -86,16 +67,8 @@ def test_spawned_workers_read_the_same(pool):
         "    assert here == [image.tobytes() for image in there]\n"
         "    print('same')\n"
     )
-    script = pool.path.parent / "spawn.py"
-    script.write_text(code)
-    result = subprocess.run(
-        [sys.executable, str(script), str(pool.path)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.stdout, result.returncode) == ("same\n", 0), result.stderr
+    printed, status, told = run_script(pool.path.parent / "spawn.py", code, str(pool.path))
+    assert (printed, status) == ("same\n", 0), told
 
 
 def test_threads_read_the_same(pool):
@@ -142,11 +115,5 @@ def test_reading_imports_nothing_heavy(tmp_path):
         "heavy = {'pyarrow', 'torch', 'PIL', 'detectron2', 'albumentations', 'sklearn'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (result.stdout, result.returncode) == ("[]\n", 0), result.stderr
+    printed, status, told = run_script(tmp_path / "reads.py", code)
+    assert (printed, status) == ("[]\n", 0), told

@@ -70,9 +70,12 @@ class BackgroundBuild(BackgroundStages):
 
     def _write(self, report: PoolReport) -> None:
         start = time.perf_counter()
+        kept = []
         for source, offer in self._offers():
             report.count(source, offer.verdict)
-        if not any(found["kept"] for found in report.verdicts.values()):
+            if offer.verdict == "kept":
+                kept.append(offer)
+        if not kept:
             told = "; ".join(
                 f"{source}: {dict(found)}" for source, found in report.verdicts.items()
             )
@@ -80,7 +83,6 @@ class BackgroundBuild(BackgroundStages):
         with PoolWriter(
             self.output, method="em-paste", config=self.config(), overwrite=self.overwrite
         ) as writer:
-            kept = [offer for _, offer in self._offers() if offer.verdict == "kept"]
             for offer in progress_bar(kept, description="pool", unit="image", show=self.progress):
                 if offer.key not in writer:
                     writer.add(offer.key, offer.image(), **offer.provenance)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import get_args
 
 from empaste_aug.offline.datasets import KINDS, load_dataset
 from empaste_aug.offline.datasets.base import Dataset
 from empaste_aug.offline.datasets.checks import Check
+from empaste_aug.types import ArgumentError
 
 _SHOWN = 20
 
@@ -42,13 +44,21 @@ def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_limit_argument(parser: argparse.ArgumentParser) -> None:
+    """Add --limit, which `dataset_from_arguments` heeds."""
+    parser.add_argument("--limit", type=int, help="take only this many photos, the first ones")
+
+
 def dataset_from_arguments(args: argparse.Namespace) -> Dataset:
     """Load the data set that the options name; with --skip-bad, list on stderr what was skipped.
 
     Raises:
-        ArgumentError: an option is of no use for the kind of data set.
+        ArgumentError: an option is of no use for the kind of data set, or --limit is below 1.
         DatasetError: files are missing or bad.
     """
+    limit = getattr(args, "limit", None)
+    if limit is not None and limit < 1:
+        raise ArgumentError(f"--limit: must be at least 1, not {limit}")
     dataset = load_dataset(
         args.dataset,
         args.root,
@@ -66,4 +76,4 @@ def dataset_from_arguments(args: argparse.Namespace) -> Dataset:
             print(f"  {problem.where}: {problem.what}", file=sys.stderr)
         if len(dataset.problems) > _SHOWN:
             print(f"  ... and {len(dataset.problems) - _SHOWN} more", file=sys.stderr)
-    return dataset
+    return dataset if limit is None else replace(dataset, images=dataset.images[:limit])
