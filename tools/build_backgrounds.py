@@ -44,8 +44,12 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print counts of images, disk space and time, and make nothing",
     )
-    parser.add_argument("--sheet", metavar="FILE", help="draw captions and their images into FILE")
-    parser.add_argument("--sheet-rows", type=int, default=12, help="captions on it (%(default)s)")
+    parser.add_argument(
+        "--sheet", metavar="FILE", help="draw photos and what was made of them into FILE"
+    )
+    parser.add_argument(
+        "--sheet-rows", type=int, default=12, help="rows of each source on it (%(default)s)"
+    )
     add_background_arguments(parser)
     return parser
 
@@ -60,8 +64,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     sheet = picture_path("--sheet", args.sheet) if args.sheet else None
-    if sheet is not None and "generated" not in args.source:
-        raise ArgumentError("--sheet: shows generated images, and none are made")
+    if args.sheet_rows < 1:
+        raise ArgumentError(f"--sheet-rows: must be at least 1, not {args.sheet_rows}")
     dataset = dataset_from_arguments(args)
     build = BackgroundBuild(
         dataset, args.output, **background_options_from_arguments(args, dataset)
@@ -81,8 +85,7 @@ def _run(args: argparse.Namespace) -> int:
     report = build.run(args.stage, redo=args.redo)
     print(report.table())
     if sheet is not None:
-        picture = pool_sheet(build.ranked(), build.candidate_stage, rows=args.sheet_rows)
-        write_picture(sheet, picture)
+        write_picture(sheet, pool_sheet(build.sheet_rows(args.sheet_rows)))
         print(f"drawn to {sheet}")
     return 0
 

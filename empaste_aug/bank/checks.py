@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 from collections.abc import Sequence
@@ -53,12 +54,11 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
 
 
 def check_json(name: str, value: Any) -> Any:
-    """`value`, which JSON can hold."""
+    """`value` as it comes back from JSON: tuples become lists, and keys text."""
     try:
-        canonical_json(value)
+        return json.loads(canonical_json(value))
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"{name}: cannot be written as JSON: {error}") from error
-    return value
 
 
 def check_pixels(

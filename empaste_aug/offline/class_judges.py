@@ -113,7 +113,8 @@ class ClassifierJudge:
 
     Args:
         classifier: moved to no device here; see `Classifier.load`.
-        class_names: the target classes; None for all that it was trained for.
+        class_names: the target classes; a mapping gives for each of them the classifier's name of
+            it, such as {"couch": "sofa"}; None for all that it was trained for.
         config: the threshold and the tiles.
         batch_size: views a batch.
 
@@ -124,16 +125,17 @@ class ClassifierJudge:
     def __init__(
         self,
         classifier: Classifier,
-        class_names: Sequence[str] | None = None,
+        class_names: Sequence[str] | Mapping[str, str] | None = None,
         *,
         config: VisibleConfig | None = None,
         batch_size: int = 32,
     ) -> None:
         self.class_names = tuple(classifier.class_names if class_names is None else class_names)
+        theirs = class_names.values() if isinstance(class_names, Mapping) else self.class_names
         if not self.class_names:
             raise ArgumentError("class_names: there are none")
         self.config = VisibleConfig() if config is None else config
-        self._columns = list(classifier.check_classes(self.class_names))
+        self._columns = list(classifier.check_classes(list(theirs)))
         self._classifier = classifier.folded()
         self._device = classifier.device
         self._batch_size = check_count("batch_size", batch_size)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -104,6 +105,8 @@ def open_pipeline(kind: Kind, source: ModelSource, options: PipelineOptions) -> 
         dtype = torch_dtype(options.dtype, options.torch_device)
         pipeline = auto.from_pretrained(source.model, dtype=dtype, **arguments)
         _check_complete(pipeline, source.model)
+        if kind == "text-to-image":
+            _check_takes_noise(pipeline, source.model)
     pipeline.set_progress_bar_config(disable=True)
     if "generator" not in parameters(pipeline):
         raise ArgumentError(
@@ -139,6 +142,23 @@ def _check_complete(pipeline: Any, model: str) -> None:
             )
 
 
+def _check_takes_noise(pipeline: Any, model: str) -> None:
+    """Refuse a network that wants an image beside the noise, as those made for inpainting do.
+
+    Raises:
+        ArgumentError: so it is; diffusers would only find out at the first call.
+    """
+    wanted = getattr(getattr(getattr(pipeline, "unet", None), "config", None), "in_channels", None)
+    noise = getattr(
+        getattr(getattr(pipeline, "vae", None), "config", None), "latent_channels", None
+    )
+    if wanted is not None and noise is not None and wanted != noise:
+        raise ArgumentError(
+            f"model: {model} is not for text-to-image: its network takes {wanted} channels, and "
+            f"noise has {noise}, as in a model that only inpaints"
+        )
+
+
 def parameters(pipeline: Any) -> Mapping[str, inspect.Parameter]:
     """The arguments that calling a pipeline takes."""
     return inspect.signature(pipeline.__call__).parameters
@@ -166,6 +186,7 @@ def usable_negative_prompt(
         return None
     reason = _no_negative_prompt(pipeline, scales)
     if reason is None:
+        _warn_of_length(pipeline, source.model, text)
         return text
     _logger.warning(f"The negative prompt is left away with {source.model}: {reason}")
     return None
@@ -198,7 +219,7 @@ def call(pipeline: Any, model: str, arguments: Mapping[str, Any]) -> Any:
     """
     import torch
 
-    with torch.inference_mode():
+    with torch.inference_mode(), _only_errors_logged():
         try:
             return pipeline(**arguments)
         except ValueError as error:
@@ -208,6 +229,32 @@ def call(pipeline: Any, model: str, arguments: Mapping[str, Any]) -> Any:
                 f"{model}: out of memory; take a smaller batch_size or images, attention_slicing, "
                 "or offload"
             ) from error
+
+
+@contextmanager
+def _only_errors_logged() -> Iterator[None]:
+    """At every call diffusers warns anew of what does not fit into a text encoder."""
+    from diffusers.utils import logging as theirs
+
+    before = theirs.get_verbosity()
+    theirs.set_verbosity_error()
+    try:
+        yield
+    finally:
+        theirs.set_verbosity(before)
+
+
+def _warn_of_length(pipeline: Any, model: str, text: str) -> None:
+    """Say once what part of a negative prompt is not read."""
+    tokenizer = getattr(pipeline, "tokenizer", None)
+    limit = getattr(tokenizer, "model_max_length", None)
+    if tokenizer is None or limit is None:
+        return
+    tokens = len(tokenizer.tokenize(text)) + tokenizer.num_special_tokens_to_add()
+    if tokens > limit:
+        _logger.warning(
+            f"The negative prompt has {tokens} tokens, of which {model} reads the first {limit}"
+        )
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:

@@ -54,13 +54,8 @@ class Journal:
             known = [] if restart else list(_sound_lines(self._read()))
             self.entries = [entry for entry, _ in known[1:]]
             self._end = known[-1][1] if known else 0
-            if known and known[0][0] != header:
-                changed = [k for k in header if known[0][0].get(k) != header[k]]
-                raise ArgumentError(
-                    f"path: {path.parent} holds an unfinished pool that was begun with other "
-                    f"settings ({', '.join(changed) or 'more of them'} differ); finish it with "
-                    "those, or overwrite=True starts anew"
-                )
+            if known:
+                _compare(path, known[0][0], header)
             os.ftruncate(self._file, self._end)
             if not known:
                 self.append(header)
@@ -107,6 +102,30 @@ class Journal:
                 self.path,
                 error,
             )
+
+
+def check_header(path: Path, header: Entry) -> None:
+    """Refuse a journal that was begun with another header; the file may be missing.
+
+    Raises:
+        ArgumentError: so it is.
+        OSError: it cannot be read.
+    """
+    if path.is_file():
+        with path.open("rb") as handle:
+            known = list(_sound_lines(handle.readline()))
+        if known:
+            _compare(path, known[0][0], header)
+
+
+def _compare(path: Path, known: Entry, header: Entry) -> None:
+    if known != header:
+        changed = [k for k in header if known.get(k) != header[k]]
+        raise ArgumentError(
+            f"path: {path.parent} holds an unfinished pool that was begun with other "
+            f"settings ({', '.join(changed) or 'more of them'} differ); finish it with "
+            "those, or overwrite=True starts anew"
+        )
 
 
 def _sound_lines(data: bytes) -> Iterator[tuple[Entry, int]]:

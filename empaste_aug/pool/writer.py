@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hashlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.bank.checks import check_choice, check_integer, check_json
-from empaste_aug.bank.schema import canonical_json
 from empaste_aug.pool.build import Build
-from empaste_aug.pool.encoding import CODECS, encode
+from empaste_aug.pool.description import check_output, check_settings, describe_build
+from empaste_aug.pool.encoding import encode
 from empaste_aug.pool.folder import is_finished
 from empaste_aug.pool.provenance import check_key, describe_image
-from empaste_aug.pool.schema import JOURNAL, read_manifest
-from empaste_aug.pool.tables import Tables
+from empaste_aug.pool.repair import sound_rows
 from empaste_aug.types import ArgumentError, PoolError
+
+_logger = logging.getLogger(__name__)
 
 
 class PoolWriter:
@@ -38,8 +38,10 @@ class PoolWriter:
     durable when `add` returns. The same images in the same order give the same bytes in every
     file, however often the build was killed (with the same releases of simplejpeg and OpenCV).
 
-    On a finished pool with the same settings, a writer has nothing to do: `add` knows all keys,
-    and refuses new ones.
+    On a finished pool with the same settings, a writer reads and checks all files. Where they are
+    sound it has nothing to do: `add` knows all keys, and refuses new ones. Where an image is gone
+    or damaged, it says so in the log and takes the pool up as an unfinished one, for `add` to put
+    that image back.
 
     Args:
         path: the pool's folder; made where missing. One that holds other files is refused.
@@ -53,8 +55,8 @@ class PoolWriter:
     Raises:
         ArgumentError: an argument is out of range; without `overwrite`, `path` holds a pool of
             other settings; or it holds other files.
-        PoolError: another process is writing there, the folder cannot be written, or the finished
-            pool there is damaged.
+        PoolError: another process is writing there, the folder cannot be written, or a table of
+            the finished pool there is damaged.
 
     Example:
         >>> night = np.zeros((96, 128, 3), np.uint8)
@@ -78,25 +80,35 @@ class PoolWriter:
         if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
             raise ArgumentError(f"path: {path!r} is not the folder of a pool")
         self.path = Path(path).absolute()
-        self._codec = check_choice("codec", codec, CODECS)
-        self._jpeg_quality = check_integer("jpeg_quality", jpeg_quality, 1, 100)
-        settings = {
-            "method": check_json("method", method),
-            "config": None if config is None else check_json("config", dict(config)),
-            "codec": {
-                "image": codec,
-                **({"jpeg_quality": jpeg_quality} if codec == "jpeg" else {}),
-            },
-        }
-        digest = hashlib.sha256(canonical_json(settings).encode()).hexdigest()
-        self._description = {**settings, "build_hash": digest}
+        self._description = describe_build(method, config, codec, jpeg_quality)
+        self._codec, self._jpeg_quality = codec, jpeg_quality
         self._build: Build | None = None
         self._finished: dict[str, int] | None = None
         with self._disk("prepare the folder"):
             if is_finished(self.path) and not overwrite:
-                self._finished = self._known_rows()
-            else:
+                self._finished = self._known_rows() or None
+            if self._finished is None:
                 self._build = Build(self.path, self._description, restart=overwrite)
+
+    @classmethod
+    def check(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        method: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        codec: str = "jpeg",
+        jpeg_quality: int = 95,
+        overwrite: bool = False,
+    ) -> None:
+        """Find out, before the work begins, whether a writer could be made; touch nothing.
+
+        Raises:
+            ArgumentError: as the writer itself.
+            PoolError: the folder cannot be written, or a manifest is damaged.
+        """
+        description = describe_build(method, config, codec, jpeg_quality)
+        check_output(Path(path).absolute(), description, overwrite=overwrite)
 
     def __len__(self) -> int:
         """How many images the pool has so far."""
@@ -222,18 +234,14 @@ class PoolWriter:
         return self._build
 
     def _known_rows(self) -> dict[str, int]:
-        """The row of each key of the finished pool, which must have been made as this one is."""
-        manifest = read_manifest(self.path)
-        assert manifest is not None
-        if manifest["build_hash"] != self._description["build_hash"]:
-            raise ArgumentError(
-                f"path: {self.path} holds a finished pool of other settings; overwrite=True "
-                "replaces it, another path keeps it"
+        """The row of each key of the finished pool; none where an image of it is not sound."""
+        manifest = check_settings(self.path, self._description)
+        rows = sound_rows(self.path, manifest, self._description)
+        if not rows:
+            _logger.warning(
+                f"{self.path}: images of the finished pool are missing or damaged; they have to be "
+                "added again"
             )
-        tables = Tables(self.path, manifest)
-        rows = {str(tables.provenance(row)["key"]): row for row in range(len(tables.rows))}
-        tables.close()
-        (self.path / JOURNAL).unlink(missing_ok=True)  # of a build that was killed at its very end
         return rows
 
     @contextmanager

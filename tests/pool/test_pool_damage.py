@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pool_data import write_pool
+from pool_data import CONFIG, add_images, hashes, write_pool
 
-from empaste_aug import PoolError, PoolReader
+from empaste_aug import ArgumentError, PoolError, PoolReader, PoolWriter
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +144,46 @@ def test_a_manifest_that_is_gone_makes_an_unfinished_pool(path):
     (path / "manifest.json").unlink()
     with pytest.raises(PoolError, match="unfinished pool"):
         PoolReader(path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
+def test_a_writer_takes_a_damaged_pool_up_again(original, path, damage, caplog):
+    before = hashes(path)
+    file = path / "images/000/000003.jpg"
+    {
+        "missing": file.unlink,
+        "truncated": lambda: file.write_bytes(file.read_bytes()[:-5]),
+        "flipped": lambda: flip(file, 99),
+    }[damage]()
+    with PoolWriter(path, method="test", config=CONFIG) as writer:
+        assert "missing or damaged" in caplog.text
+        assert len(writer) == 5
+        assert [f"image {number}" in writer for number in range(6)] == [n != 3 for n in range(6)]
+        with pytest.raises(PoolError, match="1 images are missing or damaged"):
+            writer.finish()
+        add_images(writer, 6)
+    assert hashes(path) == before
+
+
+def test_a_sound_pool_is_left_alone(path, caplog):
+    with PoolWriter(path, method="test", config=CONFIG) as writer:
+        assert len(writer) == 6
+    assert caplog.text == ""
+
+
+def test_what_a_writer_would_refuse_is_known_before(path, tmp_path):
+    PoolWriter.check(path, method="test", config=CONFIG)
+    PoolWriter.check(path, method="test", overwrite=True)
+    PoolWriter.check(tmp_path / "new" / "pool")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(ArgumentError, match="finished pool of other settings"):
+        PoolWriter.check(path, method="test")
+    begun = PoolWriter(tmp_path / "begun", method="one")
+    begun.add("a", np.zeros((4, 4, 3), np.uint8), kind="user")
+    begun.close()
+    PoolWriter.check(tmp_path / "begun", method="one")
+    with pytest.raises(ArgumentError, match="begun with other settings"):
+        PoolWriter.check(tmp_path / "begun", method="two")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArgumentError, match="is a file"):
+        PoolWriter.check(tmp_path / "file")

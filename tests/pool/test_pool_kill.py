@@ -294,3 +294,13 @@ def test_a_journal_that_contradicts_itself(tmp_path):
     file.write_bytes(b"".join([lines[0], lines[2]]))
     with pytest.raises(PoolError, match=r"journal.jsonl: damaged: image 1 \(image 1\) contradicts"):
         PoolWriter(path)
+
+
+def test_settings_are_the_same_after_json(tmp_path):
+    """What was a tuple is a list in the journal, and still the same settings."""
+    settings = {"method": "test", "config": {"sources": ("a", "b"), "sizes": {1: 2.0}}}
+    for number in range(2):
+        writer = PoolWriter(tmp_path / "pool", **settings)
+        assert len(writer) == number
+        writer.add(str(number), make_image(number), kind="user")
+        writer.close()

@@ -213,20 +213,30 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
     """The bank, the classifier's file, and who judges."""
     bank = None if args.bank is None else MaskBank(args.bank)
     classifier = None if args.classifier is None else Path(args.classifier)
+    if classifier is not None and not classifier.is_file():
+        raise ArgumentError(f"--classifier: no such file: {classifier}")
     if classifier is None and bank is not None:
         classifier = classifier_of_bank(bank)
+        if classifier is None:
+            print(
+                f"{bank.path}: the classifier that it was made with is not at hand (the work "
+                "folder beside it is gone): it does not judge; --classifier names another",
+                file=sys.stderr,
+            )
     names = args.judges
     if names is None:
-        names = list(JUDGES) if bank is not None or classifier is not None else []
-        if "generated" not in args.source:
-            names = [name for name in names if name != "clip"]  # nothing else needs CLIP
-        if classifier is None:
-            names = [name for name in names if name != "classifier"]
+        # CLIP ranks the generated images anyway; for others it would have to be had first.
+        clip = "generated" in args.source and (bank is not None or classifier is not None)
+        there = {"clip": clip, "classifier": classifier is not None}
+        names = [name for name in JUDGES if there[name]]
     if "classifier" in names and classifier is None:
         raise ArgumentError(
             "--judges: classifier needs --classifier, or a --bank whose work folder holds its own"
         )
-    if not names:
+    if names:
+        told = ", ".join(names)
+        print(f"images in which a class is visible are rejected by: {told}", file=sys.stderr)
+    else:
         print(
             "no judge: images in which a class is visible are not rejected (see --judges)",
             file=sys.stderr,

@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from empaste_aug.offline.backgrounds.ranking import Ranked
+from empaste_aug.offline.backgrounds.candidates import CandidateStage
 from empaste_aug.offline.backgrounds.report import PoolReport
-from empaste_aug.offline.backgrounds.settings import STAGES
+from empaste_aug.offline.backgrounds.settings import SOURCES, STAGES
+from empaste_aug.offline.backgrounds.sheet import SheetRow, SheetTile
 from empaste_aug.offline.backgrounds.wiring import BackgroundStages
 from empaste_aug.offline.datasets.base import Dataset
 from empaste_aug.offline.progress import progress_bar
-from empaste_aug.offline.stages.base import Progress
+from empaste_aug.offline.stages.base import PhotoStage
+from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.pool import PoolWriter
 from empaste_aug.types import ArgumentError, PoolError
 
@@ -44,29 +47,85 @@ class BackgroundBuild(BackgroundStages):
                 f"stages: {', '.join(unknown) or 'none'} given; the sources "
                 f"{', '.join(self.settings.sources)} have {', '.join(needed)}"
             )
+        self._check(wanted)
         report = PoolReport(self.work)
-        options: dict[str, bool] = {"redo": redo, "progress": self.progress}
-        runners: dict[str, Callable[[], Progress]] = {
-            "caption": lambda: self.caption_stage.run(self.photos, **options),
-            "distract": lambda: self.prompt_stage.run(self.photos, **options),
-            "synthesize": lambda: self.candidate_stage.run(self.photos, **options),
-            "rank": lambda: self.rank_stage.run(self.photos, **options),
-            "object_free": lambda: self.object_free_stage.run(self.unlabelled, **options),
-            "inpaint": lambda: self.inpaint_stage.run(self.labelled, **options),
-        }
         for name in STAGES:
             if name in wanted and name != "pool":
                 start = time.perf_counter()
-                done = runners[name]()
+                stage, photos = self._stage(name)
+                done = stage.run(photos, redo=redo, progress=self.progress)
                 report.add(name, done, time.perf_counter() - start)
         if "pool" in wanted:
             self._write(report)
         return report
 
-    def ranked(self) -> Iterator[Ranked]:
-        """Every generated image with its scores and what became of it."""
+    def _stage(self, name: str) -> tuple[PhotoStage | CandidateStage, Sequence[Photo]]:
+        """A stage, and the photos that it runs on."""
+        if name == "object_free":
+            return self.object_free_stage, self.unlabelled
+        if name == "inpaint":
+            return self.inpaint_stage, self.labelled
+        generated: dict[str, Callable[[], PhotoStage | CandidateStage]] = {
+            "caption": lambda: self.caption_stage,
+            "distract": lambda: self.prompt_stage,
+            "synthesize": lambda: self.candidate_stage,
+            "rank": lambda: self.rank_stage,
+        }
+        return generated[name](), self.photos
+
+    def _check(self, wanted: Sequence[str]) -> None:
+        """Find what would stop a late stage now, not after hours of work."""
+        for name in wanted:
+            if name == "pool":
+                PoolWriter.check(self.output, overwrite=self.overwrite, **self._description())
+            else:
+                self._stage(name)
+        if "rank" in wanted:
+            self.ranker.load()
+        if {"rank", "object_free", "inpaint"} & set(wanted):
+            self.panel.load()
+
+    def _description(self) -> dict[str, Any]:
+        return {"method": "em-paste", "config": self.config()}
+
+    def sheet_rows(self, limit: int) -> Iterator[SheetRow]:
+        """For `pool_sheet`: of each source the first `limit` captions or photos.
+
+        Raises:
+            ArgumentError: `limit` is below 1, or the stages have not run.
+        """
+        if limit < 1:
+            raise ArgumentError(f"limit: must be at least 1, not {limit}")
+        sources: dict[str, Callable[[], Iterator[SheetRow]]] = {
+            "generated": self._generated_rows,
+            "object_free": lambda: self._original_rows(self._object_free(), self.unlabelled),
+            "inpainted": lambda: self._original_rows(self._inpainted(), self.labelled),
+        }
+        for name in SOURCES:
+            if name in self.settings.sources:
+                yield from islice(sources[name](), limit)
+
+    def _generated_rows(self) -> Iterator[SheetRow]:
         for photo in self.photos:
-            yield from self.rank_stage.ranked(photo, keep=self.settings.keep)
+            captions = self.prompt_stage.load(photo)["caption"].tolist()
+            ranked = self.rank_stage.ranked(photo, keep=self.settings.keep)
+            for wanted, group in groupby(ranked, key=lambda item: item.wanted):
+                tiles = [
+                    SheetTile(
+                        self.candidate_stage.image(wanted, item.number), item.verdict, item.score
+                    )
+                    for item in group
+                ]
+                texts = [("caption", captions[wanted.number]), ("prompt", wanted.prompt)]
+                yield SheetRow(photo, texts, tiles)
+
+    def _original_rows(
+        self, offers: Iterator[_Offer], photos: Sequence[Photo]
+    ) -> Iterator[SheetRow]:
+        for photo, offer in zip(photos, offers, strict=True):
+            labels = ", ".join(self.dataset.class_names[label] for label in photo.labels)
+            texts = [(offer.provenance["kind"].replace("_", "-"), labels or "no class")]
+            yield SheetRow(photo, texts, [SheetTile(offer.image(), offer.verdict)])
 
     def _write(self, report: PoolReport) -> None:
         start = time.perf_counter()
@@ -76,13 +135,9 @@ class BackgroundBuild(BackgroundStages):
             if offer.verdict == "kept":
                 kept.append(offer)
         if not kept:
-            told = "; ".join(
-                f"{source}: {dict(found)}" for source, found in report.verdicts.items()
-            )
-            raise PoolError(f"{self.output}: no image is left for the pool ({told or 'none made'})")
-        with PoolWriter(
-            self.output, method="em-paste", config=self.config(), overwrite=self.overwrite
-        ) as writer:
+            told = "; ".join(report.verdict_lines()) or self._nothing_made()
+            raise PoolError(f"{self.output}: no image is left for the pool ({told})")
+        with PoolWriter(self.output, overwrite=self.overwrite, **self._description()) as writer:
             for offer in progress_bar(kept, description="pool", unit="image", show=self.progress):
                 if offer.key not in writer:
                     writer.add(offer.key, offer.image(), **offer.provenance)
@@ -90,6 +145,11 @@ class BackgroundBuild(BackgroundStages):
         report.images = len(kept)
         report.seconds["pool"] = time.perf_counter() - start
         report.save()
+
+    def _nothing_made(self) -> str:
+        lacking = {"object_free": "no photo without a class", "inpainted": "no photo with a class"}
+        found = [lacking[name] for name in self.settings.sources if name in lacking]
+        return f"the data set has {' and '.join(found)}"
 
     def _offers(self) -> Iterator[tuple[str, _Offer]]:
         """Every image of every source, in the pool's order, with what became of it."""

@@ -101,7 +101,7 @@ class GivenCaptionStage(PhotoStage):
         if missing:
             raise DatasetError(
                 f"{source}: has no caption for {len(missing)} of {len(photos)} photos, such as "
-                f"{', '.join(missing[:3])}"
+                f"{', '.join(missing[:3])}; it names {', '.join(list(captions)[:3])}"
             )
         super().__init__(work, {"captioner": "given", "captions": count, "seed": seed})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,9 @@ from empaste_aug.offline.class_judges import ClassifierJudge, ClipJudge
 from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.rank import ClipRanker
 from empaste_aug.offline.visible import Judge, Sighting, VisibleConfig
+from empaste_aug.types import ArgumentError
+
+_logger = logging.getLogger(__name__)
 
 JUDGES = ("clip", "classifier")
 
@@ -33,6 +37,8 @@ class Panel:
         classifier: a classifier's file, of the judge "classifier"; None: it does not judge.
         config: their thresholds.
         device: of the classifier.
+        canonical: the name that all names of a class have in common, such as "couch" for "sofa",
+            for a classifier that was trained on another data set.
     """
 
     class_names: Sequence[str]
@@ -42,6 +48,7 @@ class Panel:
     classifier: Path | None
     config: VisibleConfig
     device: str = "cpu"
+    canonical: Callable[[str], str] = str
 
     @property
     def names(self) -> list[str]:
@@ -68,6 +75,14 @@ class Panel:
         """From which probability on a class counts as visible, as JSON values."""
         return asdict(self.config)
 
+    def load(self) -> None:
+        """Load the judges now instead of at the first look.
+
+        Raises:
+            ArgumentError: a model cannot be had, or the classifier knows none of the classes.
+        """
+        self._judges  # noqa: B018
+
     @cached_property
     def _judges(self) -> list[Judge]:
         judges: list[Judge] = []
@@ -76,9 +91,29 @@ class Panel:
                 ClipJudge(self.ranker, self.words, config=self.config, others=self.distractors)
             )
         if self.classifier is not None:
-            loaded = Classifier.load(self.classifier, self.device)
-            judges.append(ClassifierJudge(loaded, list(self.class_names), config=self.config))
+            judges.append(self._classifier_judge(self.classifier))
         return judges
+
+    def _classifier_judge(self, file: Path) -> ClassifierJudge:
+        loaded = Classifier.load(file, self.device)
+        theirs = {self.canonical(name): name for name in loaded.class_names}
+        shared = {
+            name: theirs[self.canonical(name)]
+            for name in self.class_names
+            if self.canonical(name) in theirs
+        }
+        if not shared:
+            raise ArgumentError(
+                f"classifier: {file} knows none of the classes {', '.join(self.class_names)}; it "
+                f"was trained for {', '.join(loaded.class_names)}"
+            )
+        unknown = [name for name in self.class_names if name not in shared]
+        if unknown:
+            _logger.warning(
+                f"The classifier {file} does not know {len(unknown)} of {len(self.class_names)} "
+                f"classes, and so does not see them: {', '.join(unknown)}"
+            )
+        return ClassifierJudge(loaded, shared, config=self.config)
 
     def look(
         self, images: Sequence[NDArray[np.uint8]]

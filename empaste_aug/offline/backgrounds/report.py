@@ -79,12 +79,17 @@ class PoolReport:
             f"{self.seconds[name]:>10.1f} s"
             for name, done in self.stages.items()
         ]
-        for source, found in self.verdicts.items():
-            told = ", ".join(f"{count:,} {name}" for name, count in sorted(found.items()))
-            lines.append(f"{source}: {told}")
+        lines += self.verdict_lines()
         if self.pool is not None:
             lines.append(f"pool: {self.pool}, {self.images:,} images")
         return "\n".join(lines)
+
+    def verdict_lines(self) -> list[str]:
+        """What became of the images, source by source."""
+        return [
+            f"{source}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(found.items()))
+            for source, found in self.verdicts.items()
+        ]
 
     def _write(self, name: str, content: Any) -> None:
         self.work.mkdir(parents=True, exist_ok=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from empaste_aug.offline.backgrounds.candidates import CandidateStage
-from empaste_aug.offline.backgrounds.ranking import Ranked
+from empaste_aug.offline.stages.photos import Photo
 from empaste_aug.types import ArgumentError
 
 _SIDE = 180
@@ -20,63 +19,80 @@ _TEXT = 260
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOOD, _BAD, _INK, _PALE = (0, 130, 0), (190, 0, 0), (20, 20, 20), (120, 120, 120)
 
+_Line = tuple[str, tuple[int, int, int]]
 
-def pool_sheet(
-    ranked: Iterable[Ranked], candidates: CandidateStage, *, rows: int = 12
-) -> NDArray[np.uint8]:
-    """One row a caption: its photo, the caption and the prompt, and its images.
+
+class SheetTile(NamedTuple):
+    """One image of a row.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB; None where there is none.
+        verdict: what became of it, as `Ranked.verdict`.
+        score: the cosine with the prompt; NaN for none.
+    """
+
+    image: NDArray[np.uint8] | None
+    verdict: str
+    score: float = float("nan")
+
+
+class SheetRow(NamedTuple):
+    """One photo, or one caption of it, and the images that came of it.
+
+    Attributes:
+        photo: the source.
+        texts: titles and texts, such as ("caption", "a dog on a sofa").
+        tiles: the images, one after the other.
+    """
+
+    photo: Photo
+    texts: Sequence[tuple[str, str]]
+    tiles: Sequence[SheetTile]
+
+
+def pool_sheet(rows: Iterable[SheetRow]) -> NDArray[np.uint8]:
+    """One row a caption or photo: its photo, its texts, and its images.
 
     Kept images have a green frame, rejected ones a red one, others none; below each its score and
     why it was rejected.
-
-    Args:
-        ranked: images, those of a prompt together.
-        candidates: where they lie.
-        rows: the first so many captions are shown.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ArgumentError: there is no image, or `rows` is below 1.
+        ArgumentError: there is no row.
     """
-    if rows < 1:
-        raise ArgumentError(f"rows: must be at least 1, not {rows}")
-    drawn: list[NDArray[np.uint8]] = []
-    for _, group in groupby(ranked, key=lambda item: (item.wanted.photo.name, item.wanted.number)):
-        if len(drawn) == rows:
-            break
-        drawn.append(_row(list(group), candidates))
+    drawn = [_row(row) for row in rows]
     if not drawn:
-        raise ArgumentError("ranked: there is no image to show")
+        raise ArgumentError("rows: there is no image to show")
     width = max(row.shape[1] for row in drawn)
     return np.concatenate(
         [np.pad(row, ((0, 6), (0, width - row.shape[1]), (0, 0)), mode="edge") for row in drawn]
     )
 
 
-def _row(items: Sequence[Ranked], candidates: CandidateStage) -> NDArray[np.uint8]:
-    wanted = items[0].wanted
-    caption = candidates.prompts.load(wanted.photo)["caption"].tolist()[wanted.number]
-    parts = [_tile(wanted.photo.read(), [(wanted.photo.name, _PALE)], None)]
+def _row(row: SheetRow) -> NDArray[np.uint8]:
+    parts = [_tile(row.photo.read(), [(row.photo.name, _PALE)], None)]
     text = np.full((parts[0].shape[0], _TEXT, 3), 255, np.uint8)
-    lines = [("caption:", _PALE), *((line, _INK) for line in textwrap.wrap(caption, 34)[:5])]
-    lines += [("prompt:", _PALE), *((line, _INK) for line in textwrap.wrap(wanted.prompt, 34)[:5])]
+    lines: list[_Line] = []
+    for title, content in row.texts:
+        lines += [(f"{title}:", _PALE), *((line, _INK) for line in textwrap.wrap(content, 34)[:5])]
     _write(text, lines, 0)
     parts.append(text)
-    for item in items:
-        image = candidates.image(wanted, item.number)
-        frame = _GOOD if item.kept else _BAD if item.verdict.startswith("rejected") else None
-        notes = [(f"{item.score:.3f} {item.verdict.split(':')[0]}", frame or _PALE)]
-        if ":" in item.verdict:
-            notes.append((item.verdict.split(": ")[1], _BAD))
-        parts.append(_tile(image, notes, frame))
+    for tile in row.tiles:
+        kind, _, reason = tile.verdict.partition(": ")
+        frame = {"kept": _GOOD, "rejected": _BAD}.get(kind)
+        score = "" if np.isnan(tile.score) else f"{tile.score:.3f} "
+        notes = [(f"{score}{kind}", frame or _PALE)]
+        if reason:
+            notes.append((reason, _BAD))
+        parts.append(_tile(tile.image, notes, frame))
     return np.concatenate(parts, axis=1)
 
 
 def _tile(
     image: NDArray[np.uint8] | None,
-    notes: Sequence[tuple[str, tuple[int, int, int]]],
+    notes: Sequence[_Line],
     frame: tuple[int, int, int] | None,
 ) -> NDArray[np.uint8]:
     tile = np.full((_SIDE + 2 * _LINE + 8, _SIDE + 8, 3), 255, np.uint8)
@@ -92,9 +108,7 @@ def _tile(
     return tile
 
 
-def _write(
-    canvas: NDArray[np.uint8], lines: Sequence[tuple[str, tuple[int, int, int]]], top: int
-) -> None:
+def _write(canvas: NDArray[np.uint8], lines: Sequence[_Line], top: int) -> None:
     for number, (line, color) in enumerate(lines):
         at = (6, top + 13 + number * _LINE)
         cv2.putText(canvas, line, at, _FONT, 0.42, color, 1, cv2.LINE_AA)

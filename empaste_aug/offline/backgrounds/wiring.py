@@ -171,7 +171,12 @@ class BackgroundStages:
             self._classifier,
             self._visible,
             self._device,
+            self._canonical,
         )
+
+    def _canonical(self, class_name: str) -> str:
+        found = self.vocabulary.find(class_name)
+        return class_name if found is None else found.name
 
     @cached_property
     def rank_stage(self) -> RankStage:

@@ -182,6 +182,21 @@ def test_the_same_command_again_makes_nothing(
     assert f"{0:>9,} made {NUMBER * 2 * 3:>9,} reused" in said
 
 
+@pytest.mark.parametrize("damage", ["missing", "truncated", "changed"])
+def test_a_finished_pool_is_mended(
+    finished: Path, command: Command, tmp_path: Path, damage: str
+) -> None:
+    shutil.copytree(finished / "pool", tmp_path / "pool")
+    image = tmp_path / "pool" / "images" / "000" / "000005.jpg"
+    content = bytearray(image.read_bytes())
+    content[len(content) // 2] ^= 8
+    image.write_bytes(content if damage == "changed" else content[:100])
+    if damage == "missing":
+        image.unlink()
+    assert main(command(tmp_path, "--work", str(finished / "pool.work"))) == 0
+    assert files_of(tmp_path / "pool") == files_of(finished / "pool")
+
+
 def test_stages_run_one_by_one(finished: Path, command: Command, tmp_path: Path) -> None:
     assert main(command(tmp_path, "--stage", "rank")) == 2  # what it needs is not there
     for stage in ("caption", "distract", "synthesize", "rank", "pool"):
@@ -251,13 +266,68 @@ def test_images_in_which_a_class_is_visible_are_rejected(
     assert scores["classifier"] > 0.99
 
 
+def test_a_classifier_of_other_classes(
+    finished: Path, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """It judges the classes that it shares, whatever their names there; one with none is refused
+    before anything is made."""
+    made = Classifier.create(
+        ["horse", "dog"], backbone="timm/test_efficientnet", pretrained=None, input_size=32
+    )
+    made.save(tmp_path / "shares_one.pt")
+    work = ("--work", str(finished / "pool.work"), "--judges", "classifier")
+    assert main(command(tmp_path, *work, "--classifier", str(tmp_path / "shares_one.pt"))) in (0, 2)
+    assert "does not know 1 of 2 classes, and so does not see them: cat" in caplog.text
+    other = Classifier.create(
+        ["horse"], backbone="timm/test_efficientnet", pretrained=None, input_size=32
+    )
+    other.save(tmp_path / "other.pt")
+    fresh = tmp_path / "fresh"
+    options = ("--judges", "classifier", "--classifier", str(tmp_path / "other.pt"))
+    assert main(command(fresh, *options)) == 2
+    assert "knows none of the classes cat, dog; it was trained for horse" in capsys.readouterr().err
+    assert not list(fresh.rglob("*.npz"))
+
+
+def test_what_stops_the_end_is_found_at_the_start(
+    finished: Path, clip_folder: Path, command: Command, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Before the first caption: a pool of other settings, CLIP without weights, a bad folder."""
+    shutil.copytree(finished / "pool", tmp_path / "a" / "pool")
+    assert main(command(tmp_path / "a", "--images-per-caption", "4")) == 2
+    assert "holds a finished pool of other settings; --overwrite" in capsys.readouterr().err
+    clip = shutil.copytree(clip_folder, tmp_path / "clip")
+    for weights in (*clip.glob("*.bin"), *clip.glob("*.safetensors")):
+        weights.write_bytes(b"no weights")
+    assert main(command(tmp_path / "b", "--clip-model", str(clip))) == 2
+    assert "cannot be loaded as an image-text model" in capsys.readouterr().err
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "pool").write_text("a file")
+    assert main(command(tmp_path / "c")) == 2
+    assert "pool is a file" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_bank_without_its_classifier_leaves_clip_to_judge(
+    command: Command, small_bank: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(tmp_path, "--bank", str(small_bank.path), "--dry-run")) == 0
+    told = capsys.readouterr().err
+    assert "the classifier that it was made with is not at hand" in told
+    assert "is visible are rejected by: clip\n" in told
+
+
 def test_photos_without_objects_and_with_removed_ones(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is downloaded, and no model but OpenCV is used."""
     options = ["--dataset", "folder", "--root", str(root), "--output", str(tmp_path / "pool")]
     options += ["--annotations", str(root / "instances.json")]
-    assert main([*options, "--source", "object_free", "inpainted"]) == 0
+    sheet = ("--sheet", str(tmp_path / "sheet.png"))
+    assert main([*options, *sheet, "--source", "object_free", "inpainted"]) == 0
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[0] > NUMBER * 200
     assert "no judge" in capsys.readouterr().err
     pool = PoolReader(tmp_path / "pool")
     kinds = Counter(pool.provenance(row)["kind"] for row in range(len(pool)))
@@ -300,6 +370,8 @@ def test_a_share_of_the_photos(finished: Path, command: Command, tmp_path: Path)
         (["--stage", "inpaint"], "inpaint"),
         (["--vocabulary", "missing.yaml"], "missing.yaml"),
         (["--sheet", "sheet.txt"], "--sheet"),
+        (["--sheet-rows", "0"], "--sheet-rows"),
+        (["--classifier", "missing.pt"], "--classifier"),
         (["--limit", "0"], "--limit"),
         (["--classes", "cat", "dog", "zorb"], "zorb"),
     ],
@@ -321,9 +393,9 @@ def test_photos_without_a_given_caption_are_named(
     path = tmp_path / "captions.csv"
     path.write_text("file_name,caption\np0.png,A field\n")
     assert main(command(tmp_path, "--captions", str(path))) == 2
-    assert f"no caption for {NUMBER - 1} of {NUMBER} photos, such as p1.png" in (
-        capsys.readouterr().err
-    )
+    told = capsys.readouterr().err
+    assert f"no caption for {NUMBER - 1} of {NUMBER} photos, such as p1.png" in told
+    assert "it names p0.png" in told
 
 
 def test_a_damaged_image_is_made_again(finished: Path, command: Command, tmp_path: Path) -> None:
