@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from empaste_aug.types import Instance, Scene
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_TEXT_SIDE = 480  # the longer side at which letters and lines have OpenCV's own size
+_CELL = (360, 480)  # height and width of a sheet's cell; letters are sized to be read in one
+_LETTERS = 0.6  # OpenCV's size of letters there
+_DARK = (30, 30, 30)
+_LIGHT = (255, 255, 255)
+
+_Box = tuple[int, int, int, int]
 
 
 def draw_scene(
@@ -21,8 +26,9 @@ def draw_scene(
 ) -> NDArray[np.uint8]:
     """The image with every instance's mask tinted, its outline and its box drawn, and its class.
 
-    Pasted objects have a box in their class's colour, originals a thin dark one. Lines and letters
-    grow with the image, so that they can be read when it is shown smaller.
+    Pasted objects have a box and a name plate in their class's colour, originals a thin dark box
+    and a dark plate. Lines and letters grow with the image, so that they can be read when it is
+    fitted into a cell of `contact_sheet`. Plates do not cover each other where there is room.
 
     Args:
         scene: image (H, W, 3) uint8 RGB and instances.
@@ -36,12 +42,15 @@ def draw_scene(
     for instance in scene.instances:
         _draw_mask(canvas, instance, opacity)
     for instance in scene.instances:
-        _draw_box(canvas, instance, class_names)
+        _draw_box(canvas, instance)
+    plates: list[_Box] = []
+    for instance in scene.instances:
+        plates.append(_draw_plate(canvas, instance, class_names, plates))
     return canvas
 
 
 def contact_sheet(
-    images: Sequence[NDArray[np.uint8]], *, cell: tuple[int, int] = (360, 480), columns: int = 4
+    images: Sequence[NDArray[np.uint8]], *, cell: tuple[int, int] = _CELL, columns: int = 4
 ) -> NDArray[np.uint8]:
     """Pictures side by side, each fitted into the middle of a cell of (height, width) pixels.
 
@@ -82,16 +91,48 @@ def _draw_mask(canvas: NDArray[np.uint8], instance: Instance, opacity: float) ->
     cv2.drawContours(canvas, outlines, -1, color, 1)
 
 
-def _draw_box(canvas: NDArray[np.uint8], instance: Instance, class_names: Sequence[str]) -> None:
+def _growth(canvas: NDArray[np.uint8]) -> float:
+    """How many times as large as in a cell things must be drawn."""
+    return float(max(canvas.shape[0] / _CELL[0], canvas.shape[1] / _CELL[1], 0.5))
+
+
+def _draw_box(canvas: NDArray[np.uint8], instance: Instance) -> None:
     x0, y0, x1, y1 = instance.bbox
     corners = (round(x0), round(y0)), (round(x1) - 1, round(y1) - 1)
-    grown = max(max(canvas.shape) / _TEXT_SIDE, 0.5)
-    line = max(round(grown), 1)
+    line = max(round(_growth(canvas)), 1)
     if instance.cutout_id is None:
-        cv2.rectangle(canvas, *corners, (40, 40, 40), line)
+        cv2.rectangle(canvas, *corners, _DARK, line)
     else:
         cv2.rectangle(canvas, *corners, class_color(instance.category_id), 2 * line)
+
+
+def _draw_plate(
+    canvas: NDArray[np.uint8],
+    instance: Instance,
+    class_names: Sequence[str],
+    taken: Sequence[_Box],
+) -> _Box:
+    """The class's name on a plate above the box, or as near to that as is free; where it lies."""
     label = class_names[instance.category_id] + (" (crowd)" if instance.crowd else "")
-    at = (max(corners[0][0], 0), max(corners[0][1] - 4 * line, 11 * line))
-    for color, thickness in (((0, 0, 0), 3 * line), ((255, 255, 255), line)):
-        cv2.putText(canvas, label, at, _FONT, 0.45 * grown, color, thickness, cv2.LINE_AA)
+    grown = _growth(canvas)
+    size, thickness, pad = _LETTERS * grown, max(round(1.4 * grown), 1), max(round(3 * grown), 1)
+    (width, above), below = cv2.getTextSize(label, _FONT, size, thickness)
+    width, height = width + 2 * pad, above + below + 2 * pad
+    x0, y0, _, y1 = instance.bbox
+    left = min(max(round(x0), 0), max(canvas.shape[1] - width, 0))
+    last = max(canvas.shape[0] - height, 0)
+    tops = [min(max(round(y0) - height, 0), last)]
+    tops += [min(top, last) for top in range(round(max(y0, 0)), max(round(y1), 1), height)]
+    places = [(left, top, left + width, top + height) for top in tops]
+    place = next((p for p in places if not any(_meet(p, other) for other in taken)), places[0])
+    back = _DARK if instance.cutout_id is None else class_color(instance.category_id)
+    bright = float(np.dot(back, (0.299, 0.587, 0.114))) > 120
+    cv2.rectangle(canvas, place[:2], (place[2] - 1, place[3] - 1), back, -1)
+    at = (left + pad, place[1] + pad + above)
+    ink = _DARK if bright else _LIGHT
+    cv2.putText(canvas, label, at, _FONT, size, ink, thickness, cv2.LINE_AA)
+    return place
+
+
+def _meet(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

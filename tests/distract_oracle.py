@@ -76,39 +76,58 @@ def written(name: str) -> tuple[str, ...]:
 
 
 @cache
+def templates(name: str) -> dict[str, str]:
+    """What tells of a class without being a noun for it, and what stands for it."""
+    entry = CLASSES[name]
+    found = dict(entry.get("phrases", {}))
+    for word in entry.get("compounds", []):
+        first, head = word.split("+")
+        found |= {first + head: f"{{}} {head}", first + plural(head): f"{{}} {plural(head)}"}
+    return found
+
+
+@cache
 def forbidden(data_set: str) -> frozenset[tuple[str, ...]]:
     names = [VOC_AS_COCO.get(name, name) for name in DATA_SETS[data_set]]
-    return frozenset(split(form) for name in names for form in written(name))
-
-
-def left_over(caption: str, data_set: str) -> list[str]:
-    """The target words in a caption, by whole words, without regard to what is around them."""
-    words, found = split(caption), forbidden(data_set)
-    runs = {
-        words[i : i + length]
-        for i in range(len(words))
-        for length in range(1, min(7, len(words) - i + 1))
-    }
-    return sorted(" ".join(run) for run in runs & found)
-
-
-def keep_only(caption: str) -> str:
-    """What a caption holds of phrases that the tables (or the heads of compounds) keep."""
-    words = " ".join(split(caption))
-    phrases = {phrase for name in COCO_CLASSES for phrase in written(name) if " " in phrase}
-    return " . ".join(
-        " ".join(split(phrase))
-        for phrase in {*keeps(), *phrases}
-        if f" {' '.join(split(phrase))} " in f" {words} "
+    return frozenset(
+        split(form)
+        for name in names
+        for form in (*written(name), *misspelt(name), *templates(name))
     )
 
 
 @cache
-def keeps() -> frozenset[str]:
-    found: set[str] = set()
+def misspelt(name: str) -> tuple[str, ...]:
+    """Possessives without an apostrophe: childrens, womens."""
+    return tuple(f"{form}s" for form in written(name) if form.endswith(("men", "children")))
+
+
+def left_over(caption: str, data_set: str) -> list[str]:
+    """The target words in a caption, by whole words, without regard to what is around them."""
+    return sorted(" ".join(run) for run in runs(caption) & forbidden(data_set))
+
+
+def runs(caption: str) -> set[tuple[str, ...]]:
+    """All runs of at most six words."""
+    words = split(caption)
+    return {
+        words[i : i + length]
+        for i in range(len(words))
+        for length in range(1, min(7, len(words) - i + 1))
+    }
+
+
+def keep_only(caption: str) -> str:
+    """What a caption holds of phrases that the tables (or the heads of compounds) keep."""
+    return " . ".join(" ".join(run) for run in runs(caption) & keeps())
+
+
+@cache
+def keeps() -> frozenset[tuple[str, ...]]:
+    found = {split(phrase) for name in COCO_CLASSES for phrase in written(name) if " " in phrase}
     for entry in CLASSES.values():
         for phrase in entry.get("keep", []):
-            found |= {re.sub(r"<\w+>", "", phrase).strip(), f"{phrase}s"}
+            found |= {split(re.sub(r"<\w+>", "", phrase)), split(f"{phrase}s")}
     return frozenset(found)
 
 

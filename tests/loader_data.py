@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from empaste_aug.stream import current_key
+
+leaves_spawned_workers = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <function _MultiProcessingDataLoaderIter:"
+    "pytest.PytestUnraisableExceptionWarning"
+)
+"""For tests that leave a loader of spawned workers while these are at work: the thread of torch that
+sends a worker's samples may outlive the interpreter, which aborts that worker (seen in one of seven;
+never with forked ones, which end without running an interpreter's end)."""
 
 
 class KeyedMapper:

@@ -7,6 +7,7 @@ import argparse
 
 from empaste_aug.offline.backgrounds import STAGES, BackgroundBuild
 from empaste_aug.offline.backgrounds.arguments import (
+    LIBRARY_NAMES,
     add_background_arguments,
     background_options_from_arguments,
 )
@@ -18,6 +19,7 @@ from empaste_aug.offline.datasets.arguments import (
     add_limit_argument,
     dataset_from_arguments,
 )
+from empaste_aug.offline.flags import flags_of
 from empaste_aug.offline.pictures import picture_path, write_picture
 from empaste_aug.types import ArgumentError
 
@@ -56,10 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Build the pool; 0, 2 with one line on stderr for an error, 130 after Ctrl-C."""
-    args = build_parser().parse_args(argv)
-    return run_tool(
-        lambda: _run(args), on_interrupt=STOPPED_BUILD, wording={"overwrite=True": "--overwrite"}
-    )
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    flags = {**flags_of(parser), **LIBRARY_NAMES}
+    return run_tool(lambda: _run(args), on_interrupt=STOPPED_BUILD, flags=flags)
 
 
 def _run(args: argparse.Namespace) -> int:

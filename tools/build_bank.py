@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from empaste_aug.offline.build import build_bank
+from empaste_aug.offline.build import build_bank, check_folders
 from empaste_aug.offline.command import STOPPED_BUILD, run_tool
 from empaste_aug.offline.datasets.arguments import (
     add_dataset_arguments,
@@ -15,15 +16,19 @@ from empaste_aug.offline.datasets.arguments import (
 )
 from empaste_aug.offline.execute import Shard
 from empaste_aug.offline.execute.memory import keep_freed_memory
+from empaste_aug.offline.flags import given_options
 from empaste_aug.offline.from_masks import bank_from_masks
 from empaste_aug.offline.stages.arguments import (
     add_build_arguments,
     add_mask_arguments,
+    build_flags,
     build_options_from_arguments,
-    changed_options,
     mask_options_from_arguments,
+    names_of,
     set_mode_defaults,
 )
+from empaste_aug.offline.stages.places import check_new
+from empaste_aug.offline.stages.useless import refuse_useless
 from empaste_aug.types import ArgumentError
 
 MASKS_INTERRUPTED = "stopped; the bank is unfinished: the same command again starts it anew"
@@ -73,17 +78,21 @@ def main(argv: list[str] | None = None) -> int:
     parser = build_parser()
     set_mode_defaults(parser, argv)
     args = parser.parse_args(argv)
+    given = given_options(parser, argv)
     masks = args.supervision == "masks"
     run = _from_masks if masks else _from_labels
     return run_tool(
-        lambda: run(args),
+        lambda: run(args, given),
         on_interrupt=MASKS_INTERRUPTED if masks else STOPPED_BUILD,
-        wording={"overwrite=True": "--overwrite"},
+        wording={"None (random weights)": "none (random weights)"},
+        flags=build_flags(parser),
     )
 
 
-def _from_labels(args: argparse.Namespace) -> int:
-    _refuse(changed_options(args, add_mask_arguments), "labels")
+def _from_labels(args: argparse.Namespace, given: Mapping[str, str]) -> int:
+    _refuse(given, names_of(add_mask_arguments), "labels")
+    refuse_useless(args, given)
+    check_folders(args.output, args.work, stages=args.stage, shard=args.shard)
     options = build_options_from_arguments(args)
     keep_freed_memory()
     report = build_bank(
@@ -100,9 +109,10 @@ def _shard(text: str) -> Shard:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _from_masks(args: argparse.Namespace) -> int:
-    _refuse(changed_options(args, add_build_arguments), "masks")
+def _from_masks(args: argparse.Namespace, given: Mapping[str, str]) -> int:
+    _refuse(given, names_of(add_build_arguments), "masks")
     options = mask_options_from_arguments(args)
+    check_new(args.output, overwrite=args.overwrite)
     dataset = dataset_from_arguments(args)
     if args.shard is not None:
         dataset = replace(dataset, images=args.shard.take(dataset.images))
@@ -116,7 +126,8 @@ def _from_masks(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse(useless: list[str], supervision: str) -> None:
+def _refuse(given: Mapping[str, str], names: Collection[str], supervision: str) -> None:
+    useless = [flag for name, flag in given.items() if name in names]
     if useless:
         raise ArgumentError(f"{', '.join(useless)}: of no use with --supervision {supervision}")
 

@@ -12,9 +12,14 @@ from empaste_aug.bank import MaskBank
 from empaste_aug.bank.files import atomic_file
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.contact_sheet import bank_sheet
-from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.datasets.arguments import (
+    add_dataset_arguments,
+    add_limit_argument,
+    dataset_from_arguments,
+)
 from empaste_aug.offline.evaluate import evaluate_bank
 from empaste_aug.offline.evaluation_text import format_report
+from empaste_aug.offline.flags import flags_of
 from empaste_aug.offline.pictures import picture_path, write_picture
 from empaste_aug.offline.ranking import RANKINGS, check_ranking
 from empaste_aug.offline.scoring import score_bank
@@ -32,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--bank", required=True, help="the bank's folder")
     add_dataset_arguments(parser)
+    add_limit_argument(parser)
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     parser.add_argument(
         "--rank-by",
@@ -72,8 +78,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Score the bank; 0, 2 with one line on stderr for an error, 130 after Ctrl-C."""
-    args = build_parser().parse_args(argv)
-    return run_tool(lambda: _run(args), wording={"ranking:": "--rank-by:"})
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    flags = {**flags_of(parser), "ranking": "--rank-by"}
+    return run_tool(lambda: _run(args), flags=flags)
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from empaste_aug import EMPaste
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.flags import flags_of
 from empaste_aug.offline.pictures import picture_path, write_picture
 from empaste_aug.offline.preview import preview_sheet
 from empaste_aug.types import ArgumentError
@@ -27,6 +29,20 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("bank", "truth", "none"),
         default="bank",
         help="whose masks the photos' own objects get: the bank's, the annotations', nobody's",
+    )
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="BANK=OURS",
+        help="the data set's name of a class of the bank that is called otherwise; repeatable",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="paste nothing of this class of the bank; repeatable",
     )
     parser.add_argument(
         "--plain", action="store_true", help="the bare images, without masks, boxes and names"
@@ -61,8 +77,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Write the sheet and say what is on it."""
-    args = build_parser().parse_args(argv)
-    return run_tool(lambda: _run(args))
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    return run_tool(
+        lambda: _run(args),
+        wording={
+            "category_map": "--map",
+            ", drop them with exclude, or give selection weights without them": " or leave them "
+            "out with --exclude",
+        },
+        flags={**flags_of(parser), "class_names": "--bank"},
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -77,6 +102,8 @@ def _run(args: argparse.Namespace) -> int:
         selection=args.selection,
         max_scale=args.max_scale,
         blend=args.blend,
+        category_map=_pairs(args.map),
+        exclude=args.exclude,
     )
     sheet, scenes = preview_sheet(
         paste,
@@ -92,6 +119,14 @@ def _run(args: argparse.Namespace) -> int:
     skipped = sum(len(scene.record.skipped) for scene in scenes if scene.record)
     print(f"{output}: {len(scenes)} samples, {pasted} objects pasted, {skipped} skipped")
     return 0
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for theirs, equals, ours in pairs:
+        if not (theirs and equals and ours):
+            raise ArgumentError(f"--map: must be BANK=OURS, got {theirs + equals + ours!r}")
+    return {theirs: ours for theirs, _, ours in pairs}
 
 
 if __name__ == "__main__":

@@ -18,18 +18,13 @@ def prepare_folder(path: Path, *, overwrite: bool) -> None:
     first, so that it is never half there; other files beside it are left alone.
 
     Raises:
-        ArgumentError: `path` is a finished bank and `overwrite` is off; or it is a file, or a
-            folder that is no bank and not empty.
+        ArgumentError: as `check_folder`.
     """
-    if path.exists() and not path.is_dir():
-        raise ArgumentError(f"path: {path} is a file; a bank is a folder")
+    check_folder(path, overwrite=overwrite)
     shards = path / SHARDS
     if (path / MANIFEST).exists():
-        _check_overwrite(path, overwrite)
         (path / MANIFEST).unlink()
         sync_folder(path)
-    elif path.is_dir():
-        _check_unfinished(path)
     for name in _OWN_FILES:
         (path / name).unlink(missing_ok=True)
     if shards.is_dir():
@@ -37,6 +32,21 @@ def prepare_folder(path: Path, *, overwrite: bool) -> None:
             if SHARD_FILE.fullmatch(file.name):
                 file.unlink()
     shards.mkdir(parents=True, exist_ok=True)
+
+
+def check_folder(path: Path, *, overwrite: bool) -> None:
+    """Whether a bank may be written to `path`; nothing is changed.
+
+    Raises:
+        ArgumentError: `path` is a finished bank and `overwrite` is off; or it is a file, or a
+            folder that is no bank and not empty.
+    """
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(f"path: {path} is a file; a bank is a folder")
+    if (path / MANIFEST).exists():
+        _check_overwrite(path, overwrite)
+    elif path.is_dir():
+        _check_unfinished(path)
 
 
 def _check_overwrite(path: Path, overwrite: bool) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from empaste_aug.offline.datasets.base import Dataset
+from empaste_aug.offline.execute import Shard
 from empaste_aug.offline.stages.base import Progress
 from empaste_aug.offline.stages.photos import Photo
+from empaste_aug.offline.stages.places import check_apart, check_output, work_folder
 from empaste_aug.offline.stages.summary import BuildReport
-from empaste_aug.offline.stages.wiring import StageSet
+from empaste_aug.offline.stages.wiring import STAGE_FOLDERS, StageSet
 from empaste_aug.types import ArgumentError
 
 STAGES = ("classifier", "cams", "proposals", "saliency", "features", "fem", "bank")
@@ -35,7 +37,8 @@ class Build(StageSet):
             redo: compute the stages that run anew, though their files are there.
 
         Raises:
-            ArgumentError: an unknown stage, or one whose input is missing.
+            ArgumentError: an unknown stage, one that the mode does not have, or one whose input is
+                missing; a folder that no bank can be written to.
             BankError: `output` holds a finished bank made otherwise, and `overwrite` is off.
         """
         usual = STAGES if self.shard is None else SHARDED
@@ -50,6 +53,11 @@ class Build(StageSet):
             raise ArgumentError(
                 f"shard: stages {', '.join(whole)} need all photos; run them without a shard"
             )
+        mode = self.settings.mode
+        idle = {"saliency"} if mode == "paper" else {"cams"}
+        named = idle.intersection(stages or ())
+        if named:
+            raise ArgumentError(f"stages: mode {mode!r} has no stage {', '.join(named)}")
         if "bank" in wanted:
             self.bank_stage.check()
         written = [photo for photo in self.photos if self.write_extra or not photo.extra]
@@ -71,7 +79,6 @@ class Build(StageSet):
                 written, self.foreground_stage, self.photos, **options
             ),
         }
-        idle = {"saliency"} if self.settings.mode == "paper" else {"cams"}
         try:
             for name in STAGES:
                 if name in wanted and name not in idle:
@@ -98,6 +105,26 @@ class Build(StageSet):
         report.kept = sum(row.kept for row in report.classes)
         report.bank = self.output
         report.save(self.work / "report.json")
+
+
+def check_folders(
+    output: str | Path,
+    work: str | Path | None = None,
+    *,
+    stages: Sequence[str] | None = None,
+    shard: Shard | None = None,
+) -> None:
+    """What can be said of a build's folders before its photos are looked at; see `build_bank`.
+
+    Whether a finished bank at `output` is the same one is seen only when they are known.
+
+    Raises:
+        ArgumentError: the folders are in each other's way, or the bank is to be written and its
+            folder holds other files or cannot be written.
+    """
+    check_apart(output, work_folder(output, work), STAGE_FOLDERS)
+    if shard is None and (stages is None or "bank" in stages):
+        check_output(output)
 
 
 def build_bank(

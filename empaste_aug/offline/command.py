@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from empaste_aug.offline.flags import reword
-from empaste_aug.types import EMPasteError
+from empaste_aug.types import ArgumentError, EMPasteError
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -42,7 +42,8 @@ def run_tool(
         message = str(error)
         for ours, theirs in (wording or {}).items():
             message = message.replace(ours, theirs)
-        print(f"error: {reword(message, flags or {})}", file=sys.stderr)
+        message = reword(message, flags or {}, head=isinstance(error, ArgumentError))
+        print(f"error: {message}", file=sys.stderr)
         return USAGE_ERROR
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)

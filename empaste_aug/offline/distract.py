@@ -3,16 +3,23 @@
 Paper, 3.2, appendix 7 and Table 6: each word that names a target class, or a synonym of one, is
 replaced by a random distractor of the class's supercategory. The words are those of
 `empaste_aug.offline.vocabulary`.
+
+One supercategory is not as in Table 6. It lists monkey and gorilla for the person; a caption that
+says what a person looks like or is called (an elderly black man, president Smith) would become a
+slur, and prompts are kept in the pool and shown on its contact sheets. So people become a kangaroo,
+an otter or a squirrel, and adjectives of descent, nation, faith, skin, hair, body and age right
+before them go, as does a name right behind them. For the paper's own words give a vocabulary with
+``person: {like: person, distractors: [monkey, gorilla]}``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from empaste_aug.offline.vocabulary.nouns import article
+from empaste_aug.offline.vocabulary.nouns import Noun, article, fill
 from empaste_aug.offline.vocabulary.rule import Found, Mention, Rule
 from empaste_aug.offline.vocabulary.tables import Vocabulary
 from empaste_aug.offline.vocabulary.text import Text
@@ -28,18 +35,19 @@ def find_targets(
 
     Args:
         caption: any text; words are compared without regard to case.
+            Besides nouns these are words that tell of a class (biking, bedroom).
         targets: class names of COCO, of Pascal VOC or of the vocabulary.
         vocabulary: with classes of your own; default `Vocabulary.builtin()`.
 
     Raises:
-        ArgumentError: a target is in no vocabulary.
+        ArgumentError: the caption is no text, or targets are in no vocabulary: all are named.
 
     Example:
         >>> [(m.text, m.target) for m in find_targets("Two puppies eat a hot dog", ["dog"])]
         [('puppies', 'dog')]
     """
     rule = _rule(targets, vocabulary)
-    return [found.mention for found in rule.find(Text.of(caption))]
+    return [found.mention for found in rule.find(Text.of(_checked(caption)))]
 
 
 def replace_targets(
@@ -54,8 +62,13 @@ def replace_targets(
     - Whole words only, the longest phrase first: with the target ``dog``, ``hot dog`` stays.
     - The distractor is one of `allowed_distractors`, drawn anew for each mention.
     - Singular stands for singular and plural for plural, ``a`` and ``an`` follow, and so do
-      capitals. ``He``, ``she`` and ``they`` stay; ``someone`` becomes ``a monkey``.
-    - Words that follow each other and name the same class (baby boy) become one distractor.
+      capitals. ``He``, ``she`` and ``they`` stay; ``someone`` becomes ``an otter``.
+    - Words that follow each other and name the same class (baby boy), or end in a person (cat
+      lady), become one distractor. Adjectives that say what a person looks like (an old asian
+      man) go with it.
+    - Words that tell of a class without naming one of its objects are replaced by what the
+      vocabulary has for them: ``biking`` by ``riding a tank``, ``bedroom`` by ``room``; so is a
+      verb that suits the class alone: ``flying a kite`` becomes ``holding a tent``.
     - Nothing else changes: a caption without targets comes back as it is, and so does what this
       function returns when it is given to it again.
 
@@ -67,13 +80,17 @@ def replace_targets(
         vocabulary: with classes of your own; default `Vocabulary.builtin()`.
 
     Raises:
-        ArgumentError: a target is in no vocabulary, or no distractor is left for one.
+        ArgumentError: targets are in no vocabulary (all are named), no distractor is left for
+            one, or an argument is not of its type.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> replace_targets("A policeman on a horse.", ["person", "horse"], rng)
-        'A gorilla on a pig.'
+        'A squirrel on a pig.'
     """
+    _checked(caption)
+    if not isinstance(rng, np.random.Generator):
+        raise ArgumentError(f"rng: {rng!r} is no numpy.random.Generator: np.random.default_rng(0)")
     rule = _rule(targets, vocabulary)
     for _ in range(_PASSES):
         text = Text.of(caption)
@@ -92,16 +109,17 @@ def allowed_distractors(
 ) -> dict[str, tuple[str, ...]]:
     """For each target the distractors that may stand in for it, in the singular.
 
-    Those are its own or else its supercategory's (Table 6), without those that are, or contain,
-    a word of any target: scooter is one of motorbike, mp4 player holds one of person. Where a
+    Those are its own or else its supercategory's (Table 6, but for the person: see the module),
+    without those that are, or contain, a word of any target: scooter is one of motorbike, mp4
+    player holds one of person, a bookcase is drawn with a book. Where a
     supercategory has none left, the next one's of `Vocabulary.distractors` stand in.
 
     Raises:
         ArgumentError: a target is in no vocabulary, or no distractor is left for one.
 
     Example:
-        >>> allowed_distractors(["sofa", "person"])
-        {'sofa': ('bookcase', 'piano', 'wardrobe', 'washstand'), 'person': ('monkey', 'gorilla')}
+        >>> allowed_distractors(["sofa", "person"])["sofa"]
+        ('bookcase', 'piano', 'wardrobe', 'washstand')
     """
     rule = _rule(targets, vocabulary)
     return {
@@ -110,11 +128,20 @@ def allowed_distractors(
     }
 
 
+def _checked(caption: str) -> str:
+    if not isinstance(caption, str):
+        raise ArgumentError(f"caption: {caption!r} is no text")
+    return caption
+
+
 def _rule(targets: Sequence[str], vocabulary: Vocabulary | None) -> Rule:
     if isinstance(targets, str) or not isinstance(targets, Iterable):
         raise ArgumentError(f"targets: {targets!r} is no list of class names")
     names = tuple(targets)
-    vocabulary = vocabulary or Vocabulary.builtin()
+    if vocabulary is None:
+        vocabulary = Vocabulary.builtin()
+    if not isinstance(vocabulary, Vocabulary):
+        raise ArgumentError(f"vocabulary: {vocabulary!r} is no Vocabulary: Vocabulary.from_yaml")
     for name in names:
         if not isinstance(name, str):
             raise ArgumentError(f"targets: {name!r} is no class name")
@@ -127,46 +154,47 @@ def _cached_rule(targets: tuple[str, ...], vocabulary: Vocabulary) -> Rule:
 
 
 def _replaced(text: Text, found: list[Found], rule: Rule, rng: np.random.Generator) -> str:
-    """The caption with each mention replaced, and the articles before them put right."""
-    caption = text.caption
-    parts: list[str] = []
-    done = 0
+    """The caption with each mention replaced, and what goes with it put right."""
+    edits = list(rule.edits(text, found))
     for item in found:
         nouns = rule.distractors[item.name]
-        mention = item.mention
-        new = nouns[int(rng.integers(len(nouns)))].form(mention.plural)
-        start, end = _range_of_article(text, item)
-        if start >= done and start < end:
-            parts += [caption[done:start], _article_like(caption[start:end], new, text, item)]
-            done = end
-        phrase = f"{article(new)} {new}" if item.pronoun else new
-        parts += [caption[done : mention.start], _cased(phrase, text, item)]
-        done = mention.end
-        if mention.plural and new.endswith("s") and _has_possessive_s(text, item):
-            parts.append(caption[done])
-            done += 2
-        elif _has_bare_apostrophe(caption, mention):
-            parts.append(caption[done] + "s")
-            done += 1
-    parts.append(caption[done:])
-    return "".join(parts)
+        edits += _edits(text, item, nouns[int(rng.integers(len(nouns)))])
+    parts: list[str] = []
+    done = 0
+    for start, end, new in sorted(set(edits)):
+        parts += [text.caption[done:start], new]
+        done = end
+    return "".join([*parts, text.caption[done:]])
 
 
-def _range_of_article(text: Text, item: Found) -> tuple[int, int]:
-    """The characters of the a or an right before a mention; an empty range where there is none."""
+def _edits(text: Text, item: Found, noun: Noun) -> Iterator[tuple[int, int, str]]:
+    """The characters that change for one mention, and what comes in their place."""
+    caption, mention = text.caption, item.mention
+    new = noun.form(mention.plural)
+    if item.template is not None:
+        new = fill(item.template, noun)
     before = item.first - 1
     if before >= 0 and text.words[before] in ("a", "an") and text.gap(before).isspace():
-        return text.ranges[before]
-    return (0, 0)
+        start, end = text.ranges[before]
+        yield start, end, _article_like(caption[start:end], new, text, item)
+    phrase = f"{article(new)} {new}" if item.pronoun else new
+    start, end = text.ranges[item.first][0], text.ranges[item.last][1]
+    phrase = _cased(phrase, text, item)
+    if item.template is None and mention.plural and new.endswith("s"):
+        if _has_possessive_s(text, item):
+            yield end, end + 2, caption[end]
+    elif item.template is None and _has_bare_apostrophe(caption, mention):
+        phrase, end = f"{phrase}{caption[end]}s", end + 1
+    yield start, end, phrase
 
 
 def _cased(new: str, text: Text, item: Found) -> str:
     """The distractor in capitals, or with a capital, as the words that it replaces."""
-    old = item.mention.text
     starts = item.first == 0 or any(mark in text.gap(item.first - 1) for mark in ".!?\n")
+    old = text.caption[text.ranges[item.first][0]] if starts else item.mention.text[0]
     if _is_shouted(text, item):
         return new.upper()
-    if old[0].isupper() and (starts or not item.capital):
+    if old.isupper() and (starts or not item.capital):
         return new[0].upper() + new[1:]
     return new
 
@@ -194,7 +222,7 @@ def _has_bare_apostrophe(caption: str, mention: Mention) -> bool:
 
 
 def _has_possessive_s(text: Text, item: Found) -> bool:
-    """Whether 's follows: men's becomes monkeys'."""
+    """Whether 's follows: men's becomes otters'."""
     return (
         item.last + 1 < len(text.words)
         and text.words[item.last + 1] == "s"

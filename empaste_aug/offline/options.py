@@ -12,11 +12,13 @@ from empaste_aug.offline.alpha import METHODS as ALPHA_METHODS
 from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.classify import Recipe
 from empaste_aug.offline.fem import FEMConfig
+from empaste_aug.offline.flags import reword
 from empaste_aug.offline.foreground import COVARIANCES, DISTANCES
 from empaste_aug.offline.instances import InstanceConfig
 from empaste_aug.offline.prior import CueWeights
 from empaste_aug.offline.segments import Features, SegmentConfig
 from empaste_aug.offline.stages.selection import RANKINGS, Cut
+from empaste_aug.types import ArgumentError
 
 Config = TypeVar("Config")
 
@@ -61,7 +63,9 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
     },
     SegmentConfig: {
         "min_area": Option("least area of a segment, as a share of the photo"),
-        "max_span": Option("drop segments that span this share of the photo's width or height"),
+        "max_span": Option(
+            "drop segments that span this share of the photo's width or height; above 1: none"
+        ),
         "erosion": Option("radius: below 1 a share of the square root of the area, else pixels"),
         "max_overlap": Option("of segments with at least this IoU only one stays"),
         "crop_size": Option(
@@ -118,6 +122,10 @@ OPTIONS: Mapping[type, Mapping[str, Option]] = {
         "keep": Option("keep the best masks: so many, as a share of the image-class pairs"),
         "keep_per_class": Option("that share within every class, so that none is emptied"),
         "keep_by": Option("what best means", choices=RANKINGS),
+        "max_class_overlap": Option(
+            "of masks of two classes of a photo with a greater IoU only the better one is kept; 1 "
+            "keeps both"
+        ),
     },
 }
 """By dataclass and field; every field must be here."""
@@ -128,12 +136,16 @@ def option_name(config: type, field: str) -> str:
     return OPTIONS[config][field].name or field
 
 
+def option_flag(config: type, field: str) -> str:
+    """A field's option on the command line."""
+    return "--" + option_name(config, field).replace("_", "-")
+
+
 def add_options(group: argparse._ArgumentGroup, config: type[Any]) -> None:
     """Add one option per field of a dataclass of `OPTIONS`, with the field's default."""
     hints = get_type_hints(config)
     for field in fields(config):
         option = OPTIONS[config][field.name]
-        name = option_name(config, field.name)
         shown = "" if field.default is None else " (%(default)s)"
         settings: dict[str, Any] = {"default": field.default, "help": option.help + shown}
         if hints[field.name] is bool:
@@ -143,13 +155,18 @@ def add_options(group: argparse._ArgumentGroup, config: type[Any]) -> None:
         else:
             kinds = [kind for kind in get_args(hints[field.name]) if kind is not NoneType]
             settings["type"] = kinds[0] if kinds else hints[field.name]
-        group.add_argument("--" + name.replace("_", "-"), **settings)
+        group.add_argument(option_flag(config, field.name), **settings)
 
 
 def from_options(args: argparse.Namespace, config: type[Config]) -> Config:
     """The dataclass that the options of `add_options` mean.
 
     Raises:
-        ArgumentError: a value is out of its range.
+        ArgumentError: a value is out of its range; the message names the option.
     """
-    return config(**{name: getattr(args, option_name(config, name)) for name in OPTIONS[config]})
+    values = {name: getattr(args, option_name(config, name)) for name in OPTIONS[config]}
+    try:
+        return config(**values)
+    except ArgumentError as error:
+        flags = {name: option_flag(config, name) for name in values}
+        raise ArgumentError(reword(str(error), flags)) from error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from empaste_aug.bank.checks import check_choice, check_integer, check_json
+from empaste_aug.bank.files import why_not_writable
 from empaste_aug.bank.schema import canonical_json
 from empaste_aug.pool.encoding import CODECS
 from empaste_aug.pool.folder import is_finished
@@ -69,6 +69,6 @@ def check_output(path: Path, description: Mapping[str, Any], *, overwrite: bool)
         check_settings(path, description)
     elif not overwrite:
         check_header(path / JOURNAL, dict(description))
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PoolError(f"{path}: cannot be written: no permission in {there}")
+    problem = why_not_writable(path)
+    if problem is not None:
+        raise PoolError(problem)

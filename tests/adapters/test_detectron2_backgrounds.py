@@ -19,7 +19,7 @@ from detectron2_data import (
     make_mapper,
     write_photos,
 )
-from loader_data import KeyedMapper, digest, summary
+from loader_data import KeyedMapper, digest, leaves_spawned_workers, summary
 from pool_data import write_folder, write_pool
 
 from empaste_aug import ArgumentError, Backgrounds, DatasetError, EMPaste, PoolError
@@ -285,6 +285,7 @@ def test_a_folder_of_the_users_own(photos, paste, tmp_path):
         check_invariants(mapped)
 
 
+@leaves_spawned_workers
 def test_same_samples_for_any_number_of_workers(photos, paste, pool):
     """Also the batches: with cover, grouping by the data set's sizes holds for what is mapped."""
     mapper = KeyedMapper(

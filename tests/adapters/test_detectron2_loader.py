@@ -12,7 +12,7 @@ import pickle
 import numpy as np
 import pytest
 from detectron2_data import CLASSES, write_photos
-from loader_data import KeyedMapper, digest, run_rank, summary
+from loader_data import KeyedMapper, digest, leaves_spawned_workers, run_rank, summary
 
 from empaste_aug import ArgumentError, DatasetError, EMPaste
 from empaste_aug.types import Scene
@@ -135,6 +135,7 @@ def test_forked_workers_and_resuming_make_the_same_stream(build, streams, worker
         assert draws == left
 
 
+@leaves_spawned_workers
 def test_spawned_workers_make_the_same_stream(build, streams):
     loader = build(**GROUPED, num_workers=2, multiprocessing_context="spawn", start_iteration=5)
     assert summary(loader, ITERATIONS - 5) == streams["grouped"][5:]

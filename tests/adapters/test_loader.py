@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from loader_data import digest, fails_at_five, noisy
+from loader_data import digest, fails_at_five, leaves_spawned_workers, noisy
 
 from empaste_aug import ArgumentError, DatasetError, EMPaste
 from empaste_aug.stream import SampleKey, SampleStream
@@ -35,6 +35,7 @@ def test_docstring():
     assert not results.failed
 
 
+@leaves_spawned_workers
 def test_spawned_forked_and_resumed_make_the_same_stream():
     alone = [digest(batch) for batch in batches(11)]
     assert len(set(alone)) == 11
@@ -48,6 +49,7 @@ def test_spawned_forked_and_resumed_make_the_same_stream():
         assert [digest(batch) for batch in found] == alone[start:]
 
 
+@leaves_spawned_workers
 def test_globals_that_methods_name_make_the_same_stream():
     pytest.importorskip("albumentations")
     from user_script import RNG, Noise, Photos, after, aug

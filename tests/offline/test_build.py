@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages import classifier as classifier_stage
 from empaste_aug.offline.stages import proposals as proposal_stage
 from empaste_aug.offline.stages.cache import StageCache
+from empaste_aug.offline.stages.choices import Choice
 from empaste_aug.offline.stages.features import FeatureStage
+from empaste_aug.offline.stages.foregrounds import ForegroundStage
 from empaste_aug.offline.stages.selection import Cut
 
 pytestmark = pytest.mark.filterwarnings(
@@ -458,6 +461,166 @@ def test_the_classifier_is_trained_once(
     path = build.classifier_stage.path
     path.write_bytes(path.read_bytes()[:100])
     assert build.run(["classifier"]).stages["classifier"].damaged == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
+def test_a_cached_classifier_that_is_cut_off_is_trained_again(
+    dataset: Dataset,
+    tmp_path: Path,
+    options: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    share: float,
+) -> None:
+    options.pop("classifier")
+    recipe = Recipe(epochs=0, head_epochs=1)
+    options |= {"backbone": BACKBONE, "pretrained": None, "recipe": recipe}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        build = Build(dataset, tmp_path / "bank", **options)
+        build.run(["classifier"])
+    path = build.classifier_stage.path
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ArgumentError) as caught:
+        Build(dataset, tmp_path / "bank", **options).run(["cams"])
+    assert str(caught.value).startswith(f"stage classifier: {path}: is damaged")
+    assert str(caught.value).endswith("(--stage classifier)")
+    again = Build(dataset, tmp_path / "bank", **options).run(["classifier"])
+    assert (again.stages["classifier"].computed, again.stages["classifier"].damaged) == (1, 1)
+    warning = capsys.readouterr().err
+    assert f"warning: {path}: is damaged" in warning
+    assert "training it again" in warning
+    assert Classifier.load(path).class_names == ("blue", "red")
+
+
+def test_a_training_state_that_is_cut_off_starts_anew(
+    dataset: Dataset,
+    tmp_path: Path,
+    options: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options.pop("classifier")
+    options |= {"backbone": BACKBONE, "pretrained": None}
+    build = Build(dataset, tmp_path / "bank", recipe=Recipe(epochs=0, head_epochs=1), **options)
+    state = build.classifier_stage.path.parent / "training.pt"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"PK\x03\x04 cut off")
+    assert build.run(["classifier"]).stages["classifier"].computed == 1
+    assert f"warning: {state}: is damaged" in capsys.readouterr().err
+    assert not state.exists()
+
+
+def test_a_given_classifier_that_is_cut_off_is_named(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any], classifier: Path
+) -> None:
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(classifier.read_bytes()[:-500])
+    options["classifier"] = broken
+    with pytest.raises(ArgumentError) as caught:
+        build_bank(dataset, tmp_path / "bank", **options)
+    assert str(caught.value).startswith(f"classifier: {broken}: is damaged")
+    assert broken.exists()
+
+
+def read_only_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **given: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("empaste_aug.offline.stages.places.tempfile.TemporaryFile", refuse)
+
+
+def test_an_output_that_cannot_be_written_is_found_before_any_work(
+    dataset: Dataset,
+    tmp_path: Path,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output, work = tmp_path / "bank", tmp_path / "work"
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("x")
+    with pytest.raises(ArgumentError, match=r"thesis\.tex"):
+        build_bank(dataset, foreign, work=work, **options)
+    file = tmp_path / "file"
+    file.write_text("x")
+    with pytest.raises(ArgumentError, match="is a file"):
+        build_bank(dataset, file, work=work, **options)
+    with pytest.raises(ArgumentError, match=r"cannot be written: Not a directory"):
+        build_bank(dataset, file / "bank", work=work, **options)
+    with monkeypatch.context() as patch:
+        read_only_folder(patch)
+        with pytest.raises(ArgumentError, match=r"output: .*cannot be written: Read-only"):
+            build_bank(dataset, output, work=work, **options)
+        assert not work.exists()
+        build_bank(dataset, output, work=work, stages=["proposals"], **options)
+    build_bank(dataset, output, work=work, **options)
+    with monkeypatch.context() as patch:
+        read_only_folder(patch)  # the same bank is there: nothing is written
+        assert build_bank(dataset, output, work=work, **options).stages["bank"].computed == 0
+        other = {**options, "overwrite": True, "cut": Cut(keep=0.5)}
+        with pytest.raises(ArgumentError, match="Read-only"):
+            build_bank(dataset, output, work=work, **other)
+
+
+def test_a_work_folder_in_the_banks_way_is_refused(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    output = tmp_path / "bank"
+    for work in (output, output / "work", tmp_path / "x" / ".." / "bank"):
+        with pytest.raises(ArgumentError, match="work: "):
+            build_bank(dataset, output, work=work, **options)
+    with pytest.raises(ArgumentError, match=r"output: .*where a stage keeps its files"):
+        build_bank(dataset, tmp_path / "features" / "bank", work=tmp_path, **options)
+    inside = build_bank(dataset, tmp_path / "work" / "bank", work=tmp_path / "work", **options)
+    assert inside.kept == 12
+
+
+def test_a_stage_that_the_mode_does_not_have_is_refused(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ArgumentError, match="mode 'paper' has no stage saliency"):
+        build_bank(dataset, tmp_path / "bank", stages=["saliency"], **options)
+    options["mode"] = "robust"
+    with pytest.raises(ArgumentError, match="mode 'robust' has no stage cams"):
+        build_bank(dataset, tmp_path / "bank", stages=["cams", "proposals"], **options)
+    with pytest.raises(ArgumentError, match="workers: must be at least 1"):
+        build_bank(dataset, tmp_path / "bank", **{**options, "workers": 0})
+
+
+def test_one_object_is_written_for_one_class_alone(
+    dataset: Dataset, tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where both classes of a photo take its red square, the better mask stands."""
+    usual = ForegroundStage.choices
+    both = [image.image_id for image in dataset.images if len(image.labels) == 2]
+
+    def red_alone(self: ForegroundStage, photos: Any) -> list[Choice]:
+        found = usual(self, photos)
+        red = {choice.photo: choice for choice in found if choice.category_id == 1}
+        return [
+            replace(choice, segment=red[choice.photo].segment) if choice.photo in both else choice
+            for choice in found
+        ]
+
+    monkeypatch.setattr(ForegroundStage, "choices", red_alone)
+    report = build_bank(dataset, tmp_path / "kept", **options)  # the paper's mode keeps both
+    assert report.kept == 12
+    assert "another class's" not in report.table()
+    options["cut"] = Cut(keep_by="score")
+    report = build_bank(dataset, tmp_path / "bank", **options)
+    assert report.kept == 12 - len(both)
+    assert sum(row.anothers for row in report.classes) == len(both)
+    assert sum(row.cut for row in report.classes) == 0
+    assert f"masks left out: another class's{len(both):>10}" in report.table()
+    bank, before = MaskBank(tmp_path / "bank"), MaskBank(tmp_path / "kept")
+    scores: dict[str | None, list[float]] = {}
+    for row in range(len(before)):
+        scores.setdefault(before.image_id(row), []).append(before[row].score)
+    for row in range(len(bank)):
+        assert bank[row].score == max(scores[bank.image_id(row)])
+    options["cut"] = Cut(min_score=1.0, keep=0.5)
+    with pytest.raises(ArgumentError, match=r"none passes min_score=1\.0, keep=0\.5$"):
+        build_bank(dataset, tmp_path / "none", **options)
 
 
 def test_the_classifiers_options_reach_its_training(

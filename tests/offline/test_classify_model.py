@@ -125,6 +125,75 @@ def test_what_is_no_torch_file_is_refused(tmp_path: Path) -> None:
             Classifier.load(path)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.9999])
+def test_a_file_that_is_cut_off_is_named_in_one_line(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "classifier.pt"
+    tiny().save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ArgumentError) as caught:
+        Classifier.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: is damaged, or no file of torch.save")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("content", [b"# A readme\n" * 50, bytes(range(256)), b"\x80\x02}."])
+def test_another_programs_file_is_named_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(content)
+    with pytest.raises(ArgumentError) as caught:
+        Classifier.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert len(message) < len(str(path)) + 80
+
+
+def test_a_network_that_is_not_installed_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    tiny().save(path)
+    content = torch.load(path, weights_only=True)
+    config = json.loads(content["config"]) | {"backbone": "timm/no_such_model"}
+    torch.save(content | {"config": json.dumps(config)}, path)
+    with pytest.raises(ArgumentError, match=r"classifier\.pt: cannot be used: .*no_such_model"):
+        Classifier.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("efficientnet_lite9", "efficientnet_lite2"),
+        ("timm/resnet1", "resnet18"),
+        ("torchvision/resnet", "torchvision/resnet50"),
+    ],
+)
+@pytest.mark.parametrize("pretrained", ["packaged", None])
+def test_an_unknown_backbone_gets_the_names_that_there_are(
+    name: str, like: str, pretrained: str | None
+) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        build_backbone(name, pretrained=pretrained)
+    message = str(caught.value)
+    assert message.startswith(f"backbone: there is no {name!r}")
+    for way in ("efficientnet_lite0", "efficientnet_lite2", "timm/NAME", "torchvision/NAME"):
+        assert way in message
+    assert like in message.partition("like it: ")[2].split(", ")
+    with pytest.raises(ArgumentError, match=r"torchvision/NAME$"):
+        build_backbone("qqqqqqqq", pretrained=pretrained)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_broken_start_weights_are_named_in_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ArgumentError) as caught:
+        build_backbone("timm/test_efficientnet", pretrained=path)
+    message = str(caught.value)
+    assert message.startswith(f"pretrained: {path} is damaged, or no weight file")
+    assert "\n" not in message
+
+
 def test_check_classes_gives_columns() -> None:
     classifier = tiny()
     assert classifier.check_classes(["bird", "cat"]) == (2, 0)

@@ -77,7 +77,7 @@ ALL = ["person", "dog", "cat", "car", "bus", "boat", "tv", "sheep", "wine glass"
         ("Someone walks", "A monkey walks"),
         ("a car that somebody left", "a UFO that a monkey left"),
         ("A baby boy holds a puppy dog", "A monkey holds a lion"),
-        ("a female tennis player", "a monkey"),
+        ("a young female tennis player", "a monkey"),
         ("boys, girls", "monkeys, monkeys"),
         ("what men women like", "what monkeys monkeys like"),
         ("a boy someone likes", "a monkey a monkey likes"),
@@ -129,7 +129,7 @@ def test_grammar(caption: str, expected: str, one_each: Vocabulary) -> None:
         ("a baby elephant with a baby", ["person"], ["baby"]),
         ("baseball player", ["sports ball"], ["baseball"]),
         ("baseball player", ["sports ball", "person"], ["baseball player"]),
-        ("catalog, bustle, carpet, scarf, doghouses", ["cat", "bus", "car", "dog"], []),
+        ("catalog, bustle, carpet, scarf, dogma", ["cat", "bus", "car", "dog"], []),
         ("a canoe, a yacht and a sailboat", ["boat"], ["canoe", "yacht", "sailboat"]),
         ("loveseat by a television", ["sofa", "tvmonitor"], ["loveseat", "television"]),
         ("a paper bag, a bag", ["handbag"], ["bag"]),
@@ -140,7 +140,7 @@ def test_grammar(caption: str, expected: str, one_each: Vocabulary) -> None:
         ("learning to train", ["train"], []),
         ("the dogs they can't train", ["train"], []),
         ("next to train tracks", ["train"], ["train"]),
-        ("two surfers board a plane with boards", ["surfboard"], ["boards"]),
+        ("two surfers board a plane with boards", ["surfboard"], ["surfers", "boards"]),
     ],
 )
 def test_which_words_are_found(caption: str, targets: list[str], found: list[str]) -> None:
@@ -195,7 +195,7 @@ def test_same_generator_same_result_and_every_distractor_is_drawn() -> None:
 
 def test_distractors_are_those_of_table_6_without_the_targets() -> None:
     voc = allowed_distractors(VOC_CLASSES)
-    assert voc["person"] == ("monkey", "gorilla")
+    assert voc["person"] == ("kangaroo", "otter", "squirrel")
     assert voc["cat"] == ("lion", "tiger", "cheetah", "pig", "rabbit")
     assert voc["chair"] == ("bookcase", "piano", "wardrobe", "washstand")
     assert voc["bottle"] == ("water-tap", "juicer", "sink", "hot pot", "kettle")
@@ -205,7 +205,8 @@ def test_distractors_are_those_of_table_6_without_the_targets() -> None:
     assert coco["kite"] == ("tent", "balloon", "swimming ring")
     assert coco["zebra"] == ("lion", "tiger", "cheetah", "pig", "rabbit")
     assert coco["tv"] == ("battery", "headphone")
-    assert coco["book"] == ("detergent", "coffee", "pencil case", "drinking straw")
+    assert coco["book"] == ("detergent", "pencil case", "drinking straw")
+    assert coco["chair"] == ("piano", "wardrobe")
     assert list(coco) == list(COCO_CLASSES)
 
 
@@ -223,12 +224,14 @@ def words_file(folder: Path, text: str) -> Vocabulary:
 
 
 def test_another_supercategory_stands_in_where_none_is_left(tmp_path: Path) -> None:
-    vocabulary = words_file(tmp_path, "ape: {supercategory: person, synonyms: [monkey, gorilla]}")
+    vocabulary = words_file(
+        tmp_path, "ape: {supercategory: person, synonyms: [kangaroo, otter, squirrel]}"
+    )
     allowed = allowed_distractors(["person", "ape"], vocabulary=vocabulary)
     assert allowed["person"] == ("basketball", "tent", "balloon", "swimming ring", "football")
     assert allowed["ape"] == allowed["person"]
     rng = np.random.default_rng(0)
-    text = replace_targets("a man and a gorilla", ["person", "ape"], rng, vocabulary=vocabulary)
+    text = replace_targets("a man and an otter", ["person", "ape"], rng, vocabulary=vocabulary)
     assert find_targets(text, ["person", "ape"], vocabulary=vocabulary) == []
 
 
@@ -262,14 +265,33 @@ def test_spelling_of_class_names(name: str) -> None:
 
 
 def test_unknown_class() -> None:
-    with pytest.raises(ArgumentError, match=r"targets: .*'forklift'.*from_yaml"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"^targets: .*'forklift' .*--vocabulary FILE .*from_yaml\(file\) in Python\.$",
+    ):
         find_targets("a", ["forklift"])
-    with pytest.raises(ArgumentError, match=r"'zebras'; did you mean 'zebra'"):
-        replace_targets("a", ["zebras"], np.random.default_rng(0))
+    with pytest.raises(
+        ArgumentError, match=r"the classes 'zebras' \(did you mean 'zebra'\?\), 'forklift' "
+    ):
+        replace_targets("a", ["zebras", "dog", "forklift"], np.random.default_rng(0))
     with pytest.raises(EMPasteError, match="'dog' is no list"):
         find_targets("a", "dog")
     with pytest.raises(ArgumentError, match=r"targets: \['dog'\] is no class name"):
         find_targets("a", [["dog"]])  # type: ignore[list-item]
+
+
+def test_arguments_of_the_wrong_type() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ArgumentError, match="caption: None is no text"):
+        replace_targets(None, ["dog"], rng)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="caption: 5 is no text"):
+        find_targets(5, ["dog"])  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"rng: 5 is no numpy\.random\.Generator"):
+        replace_targets("a", ["dog"], 5)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="vocabulary: 'words' is no Vocabulary"):
+        find_targets("a", ["dog"], vocabulary="words")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="vocabulary: None is no path"):
+        Vocabulary.from_yaml(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("module", [distract, nouns, tables])

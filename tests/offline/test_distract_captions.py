@@ -61,8 +61,8 @@ A person riding a motor scooter down a street
 voc: person, motor scooter
 coco: person, motor scooter
 A jet airliner flying over a harbour full of sailboats, kayaks and a ferry.
-voc: jet airliner, sailboats, kayaks, ferry
-coco: jet airliner, sailboats, kayaks, ferry
+voc: jet airliner, harbour, sailboats, kayaks, ferry
+coco: jet airliner, harbour, sailboats, kayaks, ferry
 There is a German shepherd lying on an Adirondack chair
 voc: German shepherd, Adirondack chair
 coco: German shepherd, Adirondack chair
@@ -76,8 +76,8 @@ A tennis player swings his racket at a ball.
 voc: tennis player
 coco: tennis player, racket, ball
 A kid plays a video game with a Wii remote.
-voc: kid
-coco: kid, Wii remote
+voc: kid, video game
+coco: kid, video game, Wii remote
 an umpire, a catcher and a batter at a baseball game
 voc: umpire, catcher, batter
 coco: umpire, catcher, batter, baseball
@@ -110,10 +110,10 @@ voc:
 coco: clock tower, clock
 A book shelf filled with books, a vase of flowers
 voc:
-coco: books, vase of flowers
+coco: book shelf, books, vase of flowers
 A crowd of people watching a parade with a family of four.
-voc: people, family
-coco: people, family
+voc: people, parade, family of four
+coco: people, parade, family of four
 A plate of food with chicken and broccoli next to a glass of wine.
 voc:
 coco: broccoli, glass of wine
@@ -131,7 +131,7 @@ voc: dog
 coco: dog, frisbee
 A kitchen with a stove top oven and a refrigerator.
 voc:
-coco: stove top oven, refrigerator
+coco: kitchen, stove top oven, refrigerator
 The remote control car is in a remote area.
 voc: car
 coco: car
@@ -151,8 +151,8 @@ Three teddy bears sit on a bed next to a lamp.
 voc:
 coco: teddy bears, bed
 Boats docked at a marina near a parking lot full of cars, SUVs and pickup trucks.
-voc: Boats, cars, SUVs, pickup trucks
-coco: Boats, cars, SUVs, pickup trucks
+voc: Boats, marina, parking lot, cars, SUVs, pickup trucks
+coco: Boats, marina, parking lot, cars, SUVs, pickup trucks
 A baseball player swinging a bat at a game while the catcher and umpire watch.
 voc: baseball player, catcher, umpire
 coco: baseball player, bat, catcher, umpire
@@ -167,7 +167,7 @@ voc: woman
 coco: woman, umbrella, purse, luggage
 Bunk beds in a dorm room with a desk chair.
 voc: desk chair
-coco: Bunk beds, desk chair
+coco: Bunk beds, dorm room, desk chair
 The bull rider falls off the bull.
 voc: bull rider, bull
 coco: bull rider, bull
@@ -185,13 +185,13 @@ voc: people, horses, pony
 coco: people, horses, pony
 A girl brushing her teeth with a toothbrush
 voc: girl
-coco: girl, toothbrush
+coco: girl, brushing her teeth, toothbrush
 Fire truck and ambulance parked by firemen.
 voc: ambulance, firemen
 coco: Fire truck, ambulance, firemen
 A birdhouse, a doghouse and a catwalk.
-voc:
-coco:
+voc: birdhouse, doghouse
+coco: birdhouse, doghouse
 People sit at picnic tables eating sandwiches, hot dogs and pizza.
 voc: People, picnic tables
 coco: People, picnic tables, sandwiches, hot dogs, pizza
@@ -218,7 +218,7 @@ voc: gentleman
 coco: gentleman, park bench
 Young boys playing soccer with a soccer ball.
 voc: boys
-coco: boys, soccer ball
+coco: boys, playing soccer, soccer ball
 """
 LINES = TEXT.splitlines()
 CAPTIONS = list(zip(LINES[::3], LINES[1::3], LINES[2::3], strict=True))

@@ -154,6 +154,8 @@ def test_without_a_prior_quality_is_the_rank_within_the_class() -> None:
         ("keep", 1.01),
         ("keep", np.nan),
         ("keep_by", "luck"),
+        ("max_class_overlap", 0.0),
+        ("max_class_overlap", 1.5),
     ],
 )
 def test_bad_cuts_are_named(option: str, value: object) -> None:

@@ -18,6 +18,7 @@ def test_the_paper_has_no_cues_windows_or_further_instances() -> None:
     assert paper.reduce is None
     assert paper.instances.max_instances == 1
     assert paper.segments.features == "crops"
+    assert paper.cut.max_class_overlap == 1
     for option in ({"cue_weights": CueWeights()}, {"instances": InstanceConfig()}):
         with pytest.raises(ArgumentError, match="mode 'paper'"):
             make_settings(mode="paper", **option)

@@ -21,6 +21,7 @@ from empaste_aug.offline.options import OPTIONS, option_name
 from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages.arguments import build_options_from_arguments
 from empaste_aug.offline.stages.selection import Cut
+from empaste_aug.types import ArgumentError
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"  # pycocotools with numpy 2
@@ -98,6 +99,62 @@ def test_f_em_options_are_refused_with_masks(
     assert not (root.parent / "bank").exists()
 
 
+def test_a_mode_is_refused_with_masks_and_nothing_else(
+    tool: dict[str, Any], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for mode in ("fast", "robust"):
+        assert tool["main"](arguments(root, "--masks", "--mode", mode)) == 2
+        error = capsys.readouterr().err
+        assert error == "error: --mode: of no use with --supervision masks\n"
+
+
+def test_a_classifier_that_is_none_is_named_in_one_line(
+    tool: dict[str, Any], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = root.parent / "README.md"
+    text.write_text("# A text\n" * 100)
+    flags = ["--classifier", str(text), "--proposals", "slic", "--workers", "1"]
+    assert tool["main"](arguments(root, *flags)) == 2
+    error = capsys.readouterr().err
+    assert f"error: --classifier: {text}: is damaged, or no file of torch.save" in error
+    assert error.count("\n") == 1
+
+
+def test_folders_are_checked_before_the_photos_are(
+    tool: dict[str, Any], root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "images" / "a.png").write_bytes(b"broken")
+    output = root.parent / "bank"
+    assert tool["main"](arguments(root, "--work", str(output))) == 2
+    assert "error: --work: " in capsys.readouterr().err
+    output.write_text("a file")
+    assert tool["main"](arguments(root)) == 2
+    assert f"error: --output: {output} is a file" in capsys.readouterr().err
+    assert tool["main"](arguments(root, "--masks")) == 2
+    assert f"error: --output: {output} is a file" in capsys.readouterr().err
+    assert tool["main"](arguments(root, "--stage", "proposals")) == 2
+    assert "a.png" in capsys.readouterr().err
+
+
+def test_the_jobs_of_an_array_share_one_command(
+    tool: dict[str, Any], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only other stages read is accepted with a shard and with a single stage."""
+    seen: list[dict[str, Any]] = []
+
+    def build(*args: Any, **options: Any) -> Any:
+        seen.append(options)
+        raise ArgumentError("enough")
+
+    monkeypatch.setitem(tool["main"].__globals__, "build_bank", build)
+    same = ["--epochs", "2", "--backbone", "timm/test_efficientnet", "--pretrained", "none"]
+    same += ["--keep", "0.5", "--keep-per-class", "--instance-quality", "0.4", "--crop-size", "96"]
+    for more in (["--stage", "classifier"], ["--shard", "0/2"], ["--shard", "1/2"], []):
+        assert tool["main"](arguments(root, *same, *more)) == 2
+    assert len(seen) == 4
+    assert len({repr((options["recipe"], options["cut"])) for options in seen}) == 1
+
+
 def test_mask_options_reach_the_bank(
     tool: dict[str, Any], root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,8 +175,27 @@ def test_mask_options_reach_the_bank(
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (["--top-n", "0"], "top_n"),
-        (["--keep", "1.5"], "keep"),
+        (["--mode", "paper", "--top-n", "0"], "--top-n: must be"),
+        (["--keep", "1.5"], "--keep: must be"),
+        (["--keep", "0.5", "--min-quality", "2"], "--min-quality: must be"),
+        (["--epochs", "-1"], "--epochs: must be"),
+        (["--train-batch-size", "0"], "--train-batch-size: must be"),
+        (["--instance-quality", "2"], "--instance-quality: must be"),
+        (["--instances", "2", "--mode", "paper"], "--instances: must be 1"),
+        (["--alpha-band", "-1"], "--alpha-band: must be"),
+        (["--windows", "3"], "--windows: must be"),
+        (["--workers", "0"], "--workers: must be at least 1"),
+        (["--workers", "-2"], "--workers: must be at least 1"),
+        (["--batch-size", "0"], "--batch-size: must be"),
+        (["--val-fraction", "1"], "--val-fraction: must be"),
+        (["--keep-epoch", "best", "--val-fraction", "0", "--proposals", "slic"], "--keep-epoch: "),
+        (["--write-extra"], "--write-extra: needs photos with labels only, and --extra-for both"),
+        (["--annotations", "a.json", "--split", "x"], "--split"),
+        (["--proposals", "precomputed"], "--proposal-option: path: "),
+        (["--proposal-option", "max_span=0"], "--proposal-option: max_span: "),
+        (["--mode", "paper", "--stage", "saliency"], "--stage: mode 'paper' has no stage saliency"),
+        (["--stage", "cams"], "--stage: mode 'robust' has no stage cams"),
+        (["--mode", "fast", "--stage", "cams"], "--stage: mode 'fast' has no stage cams"),
         (["--limit", "0"], "--limit"),
         (["--proposal-option", "words"], "--proposal-option"),
         (["--proposals", "magic"], "magic"),

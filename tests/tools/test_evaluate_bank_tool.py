@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,26 @@ def test_table_and_json(
     assert len(report["per_class"]) == 20
     assert report["overall"]["yield"] == 0.5
     assert [path.name for path in target.parent.iterdir()] == ["report.json"]
+
+
+def test_a_bank_of_the_first_photos_is_scored_on_them(
+    tool: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = VOCFiles(tmp_path / "VOC2012")
+    objects = np.zeros((40, 60), np.uint8)
+    objects[5:20, 5:30] = 1
+    for name in ("a", "b", "c"):
+        files.add(name, ["aeroplane"], objects=objects, classes=objects)
+    dataset = load_voc(files.root)
+    bank_from_masks(replace(dataset, images=dataset.images[:2]), tmp_path / "bank")
+    for limit, shown in (([], "0.667"), (["--limit", "2"], "1.000")):
+        assert tool["main"]([*arguments(files), "--bootstrap", "0", *limit]) == 0
+        overall = next(
+            line.split() for line in capsys.readouterr().out.splitlines() if line[:7] == "overall"
+        )
+        assert overall[7] == shown
+    assert tool["main"]([*arguments(files), "--limit", "1"]) == 2
+    assert "1 photos of" in capsys.readouterr().err
 
 
 def test_comparison_and_sheet(

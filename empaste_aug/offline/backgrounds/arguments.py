@@ -22,6 +22,13 @@ from empaste_aug.types import ArgumentError
 
 OPENCV = "opencv"
 
+LIBRARY_NAMES = {
+    "sources": "--source",
+    "path": "--output",
+    "stages": "--stage",
+}
+"""What the library calls an option otherwise."""
+
 
 def add_background_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of recipe, models and judges, with the library's defaults."""
@@ -41,9 +48,9 @@ def background_options_from_arguments(args: argparse.Namespace, dataset: Dataset
     """
     settings = PoolSettings(
         sources=tuple(name for name in SOURCES if name in args.source),
-        captions=args.captions_per_photo,
-        images=args.images_per_caption,
-        keep=args.keep_per_caption,
+        captions_per_photo=args.captions_per_photo,
+        images_per_caption=args.images_per_caption,
+        keep_per_caption=args.keep_per_caption,
         share=args.share,
         seed=args.seed,
     )
@@ -94,15 +101,21 @@ def _add_recipe(group: Any) -> None:
         "whose objects are removed (generated)",
     )
     group.add_argument(
-        "--captions-per-photo", type=int, default=usual.captions, help="(%(default)s, as the paper)"
+        "--captions-per-photo",
+        type=int,
+        default=usual.captions_per_photo,
+        help="(%(default)s, as the paper)",
     )
     group.add_argument(
-        "--images-per-caption", type=int, default=usual.images, help="(%(default)s, as the paper)"
+        "--images-per-caption",
+        type=int,
+        default=usual.images_per_caption,
+        help="(%(default)s, as the paper)",
     )
     group.add_argument(
         "--keep-per-caption",
         type=int,
-        default=usual.keep,
+        default=usual.keep_per_caption,
         help="the best by CLIP that are kept (%(default)s, as the paper)",
     )
     group.add_argument(

@@ -108,7 +108,7 @@ class BackgroundBuild(BackgroundStages):
     def _generated_rows(self) -> Iterator[SheetRow]:
         for photo in self.photos:
             captions = self.prompt_stage.load(photo)["caption"].tolist()
-            ranked = self.rank_stage.ranked(photo, keep=self.settings.keep)
+            ranked = self.rank_stage.ranked(photo, keep=self.settings.keep_per_caption)
             for wanted, group in groupby(ranked, key=lambda item: item.wanted):
                 tiles = [
                     SheetTile(
@@ -166,7 +166,7 @@ class BackgroundBuild(BackgroundStages):
         stage = self.candidate_stage
         for photo in self.photos:
             captions = self.prompt_stage.load(photo)["caption"].tolist()
-            for item in self.rank_stage.ranked(photo, keep=self.settings.keep):
+            for item in self.rank_stage.ranked(photo, keep=self.settings.keep_per_caption):
                 yield _Offer(
                     item.verdict,
                     f"generated/{photo.name}/{item.wanted.number}/{item.number}",

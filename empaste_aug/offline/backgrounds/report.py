@@ -131,12 +131,12 @@ def estimate(
     items: dict[str, int] = {}
     disk: list[tuple[str, float]] = []
     if "generated" in settings.sources:
-        prompts = captioned * settings.captions
-        images = prompts * settings.images
+        prompts = captioned * settings.captions_per_photo
+        images = prompts * settings.images_per_caption
         items |= {"caption": captioned, "distract": captioned, "synthesize": images}
         items["rank"] = captioned
         disk += [("candidates (work folder)", images * CANDIDATE_BYTES * pixels)]
-        disk += [("pool, at most", prompts * settings.keep * KEPT_BYTES * pixels)]
+        disk += [("pool, at most", prompts * settings.keep_per_caption * KEPT_BYTES * pixels)]
     if "object_free" in settings.sources:
         items["object_free"] = unlabelled
         disk.append(("object-free photos, at most", unlabelled * KEPT_BYTES * pixels))

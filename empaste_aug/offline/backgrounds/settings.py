@@ -27,9 +27,9 @@ class PoolSettings:
 
     Attributes:
         sources: out of `SOURCES`.
-        captions: per photo (the paper: 2).
-        images: per caption (10).
-        keep: the best by CLIP that are kept of these (5).
+        captions_per_photo: the paper has 2.
+        images_per_caption: 10.
+        keep_per_caption: the best by CLIP that are kept of these, 5.
         share: of the data set's photos that are captioned, drawn by the seed (the paper: all of
             VOC's, a tenth of COCO's).
         seed: of the draws, captions, distractors and images.
@@ -39,9 +39,9 @@ class PoolSettings:
     """
 
     sources: Sequence[str] = ("generated",)
-    captions: int = 2
-    images: int = 10
-    keep: int = 5
+    captions_per_photo: int = 2
+    images_per_caption: int = 10
+    keep_per_caption: int = 5
     share: float = 1.0
     seed: int = 0
 
@@ -52,12 +52,13 @@ class PoolSettings:
             raise ArgumentError(
                 f"sources: {', '.join(unknown) or 'none'} given; there are {', '.join(SOURCES)}"
             )
-        for name in ("captions", "images", "keep"):
+        for name in ("captions_per_photo", "images_per_caption", "keep_per_caption"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name}: must be at least 1, not {getattr(self, name)}")
-        if self.keep > self.images:
+        if self.keep_per_caption > self.images_per_caption:
             raise ArgumentError(
-                f"keep: cannot be more than the {self.images} images of a caption, is {self.keep}"
+                f"keep_per_caption: cannot be more than the {self.images_per_caption} images of a "
+                f"caption, is {self.keep_per_caption}"
             )
         if not 0 < self.share <= 1:
             raise ArgumentError(f"share: must be in (0, 1], not {self.share}")

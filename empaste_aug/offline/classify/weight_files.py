@@ -21,11 +21,18 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     """
     if not path.is_file():
         raise ArgumentError(f"pretrained: no such file: {path}")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
 
-        return load_file(path)
-    state: Any = torch.load(path, map_location="cpu", weights_only=True)
+            return load_file(path)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except ImportError:
+        raise
+    except Exception as error:  # torch, zipfile, pickle and safetensors raise all kinds
+        raise ArgumentError(
+            f"pretrained: {path} is damaged, or no weight file ({type(error).__name__})"
+        ) from error
     for key in ("state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]

@@ -19,8 +19,9 @@ from empaste_aug.offline.crop import MARGIN
 from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.offline.execute import EXECUTORS, make_executor
 from empaste_aug.offline.fem import FEMConfig
+from empaste_aug.offline.flags import flags_of
 from empaste_aug.offline.instances import InstanceConfig
-from empaste_aug.offline.options import add_options, from_options, option_name
+from empaste_aug.offline.options import add_options, from_options, option_flag, option_name
 from empaste_aug.offline.prior import CueWeights
 from empaste_aug.offline.segments import SegmentConfig
 from empaste_aug.offline.stages import settings
@@ -245,9 +246,22 @@ def mask_options_from_arguments(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def build_flags(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """What the arguments of a build are called on the command line, for `reword`."""
+    return {
+        **flags_of(parser),
+        "stages": "--stage",
+        "proposal_options": "--proposal-option",
+        "max_instances": "--instances",
+        "num_cpus": "--workers",
+        "recipe.keep": option_flag(Recipe, "keep"),
+        "path": "--output",  # of the bank's writer
+    }
+
+
 def set_mode_defaults(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> None:
     """Give the options the defaults of the mode that the command line names."""
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early = argparse.ArgumentParser(add_help=False)
     early.add_argument("--mode")
     mode = early.parse_known_args(argv)[0].mode
     if mode in settings.MODES:
@@ -256,23 +270,18 @@ def set_mode_defaults(parser: argparse.ArgumentParser, argv: Sequence[str] | Non
             settings.DEFAULT_FEM,
             settings.DEFAULT_CUES,
             settings.DEFAULT_INSTANCES,
+            settings.DEFAULT_CUT,
         )
         for config in (defaults[mode] for defaults in by_mode):
             names = {field: option_name(type(config), field) for field in asdict(config)}
             parser.set_defaults(**{names[key]: value for key, value in asdict(config).items()})
 
 
-def changed_options(
-    args: argparse.Namespace, add_arguments: Callable[[argparse.ArgumentParser], None]
-) -> list[str]:
-    """The flags of `add_arguments` that have another value than their default."""
+def names_of(add_arguments: Callable[[argparse.ArgumentParser], None]) -> set[str]:
+    """The names that the options of `add_arguments` have among parsed arguments."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return [
-        "--" + name.replace("_", "-")
-        for name, value in vars(parser.parse_args([])).items()
-        if getattr(args, name) != value
-    ]
+    return set(vars(parser.parse_args([])))
 
 
 def _proposal_options(pairs: Sequence[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +22,9 @@ from empaste_aug.offline.stages.cutouts import write_cutouts
 from empaste_aug.offline.stages.foregrounds import ForegroundStage
 from empaste_aug.offline.stages.further import further_choices
 from empaste_aug.offline.stages.photos import Photo
-from empaste_aug.offline.stages.selection import Cut, qualities, select
+from empaste_aug.offline.stages.places import check_new, check_output
+from empaste_aug.offline.stages.rivals import anothers_masks
+from empaste_aug.offline.stages.selection import Cut, qualities, select, worths
 from empaste_aug.offline.stages.summary import ClassCount
 from empaste_aug.types import ArgumentError, BankError
 
@@ -45,7 +48,7 @@ class BankStage:
     """
 
     name: ClassVar[str] = "bank"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __init__(
         self,
@@ -70,16 +73,23 @@ class BankStage:
         self.classes: list[ClassCount] = []
 
     def check(self) -> None:
-        """Refuse, before any work is done, to replace a finished bank made otherwise.
+        """Refuse, before any work is done, what `run` could not write.
 
         Raises:
-            BankError: it would be replaced, and `overwrite` is off.
+            BankError: a finished bank made otherwise would be replaced, and `overwrite` is off.
+            ArgumentError: the folder holds other files or cannot be written.
         """
-        if (self.output / MANIFEST).exists() and not self.overwrite and not self._same():
+        if not (self.output / MANIFEST).exists():
+            check_output(self.output)
+            return
+        if self._same():
+            return
+        if not self.overwrite:
             raise BankError(
                 f"{self.output}: holds a finished bank that was made from other photos or with "
                 "other options; overwrite=True replaces it"
             )
+        check_new(self.output, overwrite=True)
 
     def run(
         self,
@@ -122,13 +132,23 @@ class BankStage:
         choices = [choice for choice, wanted in zip(everything, mine, strict=True) if wanted]
         quality = quality[mine]
         pairs = Counter(label for photo in photos for label in photo.labels)
-        kept = select(choices, quality, self.cut, pairs)
-        self.classes = self._count(photos, choices, kept, foregrounds.history(statistics))
+        anothers = anothers_masks(
+            photos,
+            choices,
+            worths(choices, quality, self.cut),
+            foregrounds.features.pool,
+            max_overlap=self.cut.max_class_overlap,
+            alpha=self.alpha,
+            progress=progress,
+        )
+        kept = select(choices, quality, self.cut, pairs, anothers=anothers)
+        history = foregrounds.history(statistics)
+        self.classes = self._count(photos, choices, kept, anothers, history)
         rows = np.flatnonzero(kept)
         if rows.size == 0:
             raise ArgumentError(
                 f"nothing to keep, the bank would be empty: {len(choices)} of {pairs.total()} "
-                f"image-class pairs have an eligible segment, and none passes {self.cut}"
+                f"image-class pairs have an eligible segment, and none passes {_limits(self.cut)}"
             )
         if not redo and self._same() and self._same_classifier():
             return Progress(0, len(rows))
@@ -179,6 +199,7 @@ class BankStage:
         photos: Sequence[Photo],
         choices: Sequence[Choice],
         kept: NDArray[np.bool_],
+        anothers: NDArray[np.bool_],
         history: Mapping[int, Sequence[Sequence[float]]],
     ) -> list[ClassCount]:
         pairs = Counter(label for photo in photos for label in photo.labels)
@@ -189,6 +210,7 @@ class BankStage:
             for choice, keep in zip(choices, kept, strict=True)
             if keep and choice.instance > 0
         )
+        left_out = Counter(choices[row].category_id for row in np.flatnonzero(anothers).tolist())
         changed = Counter(choice.category_id for choice in choices if choice.changed)
         scores: dict[int, list[float]] = defaultdict(list)
         for choice, keep in zip(choices, kept, strict=True):
@@ -199,7 +221,8 @@ class BankStage:
                 name=name,
                 pairs=pairs[category],
                 without_segment=pairs[category] - first[category],
-                cut=chosen[category] - len(scores[category]),
+                anothers=left_out[category],
+                cut=chosen[category] - left_out[category] - len(scores[category]),
                 kept=len(scores[category]),
                 further=further[category],
                 changed=changed[category],
@@ -208,3 +231,12 @@ class BankStage:
             )
             for category, name in enumerate(self.class_names)
         ]
+
+
+def _limits(cut: Cut) -> str:
+    """What of a cut is not the default, as arguments."""
+    values = {field.name: getattr(cut, field.name) for field in fields(cut)}
+    changed = [
+        f"{name}={value!r}" for name, value in values.items() if value != getattr(Cut(), name)
+    ]
+    return ", ".join(changed) or "the defaults"

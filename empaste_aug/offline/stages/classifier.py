@@ -98,10 +98,10 @@ class ClassifierStage:
         damaged = 0
         if self.path.is_file() and not redo:
             try:
-                self.load()
+                self._read()
             except ArgumentError as error:
                 damaged = 1
-                print(f"{error}; training it again", file=sys.stderr)
+                print(f"warning: {error}; training it again", file=sys.stderr)
             else:
                 return Progress(0, 1)
         if redo or damaged:
@@ -127,16 +127,26 @@ class ClassifierStage:
         """The classifier, in evaluation mode, on the device.
 
         Raises:
-            ArgumentError: it is not trained yet, or lacks classes of the data set.
+            ArgumentError: it is not trained yet, is damaged, or lacks classes of the data set.
         """
         if self.trained is None and not self.path.is_file():
             raise ArgumentError(
                 f"stage classifier: {self.path} does not exist; "
                 "run that stage first (--stage classifier)"
             )
-        classifier = Classifier.load(self.path).to(self.device).eval()
+        try:
+            return self._read()
+        except ArgumentError as error:
+            if self.trained is not None:
+                raise ArgumentError(f"classifier: {error}") from error
+            raise ArgumentError(
+                f"stage classifier: {error}; run that stage again (--stage classifier)"
+            ) from error
+
+    def _read(self) -> Classifier:
+        classifier = Classifier.load(self.path)
         classifier.check_classes(self.dataset.class_names)
-        return classifier
+        return classifier.to(self.device).eval()
 
 
 def _identity(pretrained: str | Path | None) -> str | None:

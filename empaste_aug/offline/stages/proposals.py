@@ -15,7 +15,7 @@ from empaste_aug.offline.proposals.base import ProposalMethod, Segment
 from empaste_aug.offline.stages.base import PhotoStage
 from empaste_aug.offline.stages.cache import Arrays
 from empaste_aug.offline.stages.photos import Photo
-from empaste_aug.types import EMPasteError
+from empaste_aug.types import ArgumentError, EMPasteError
 
 
 class ProposalStage(PhotoStage):
@@ -41,7 +41,13 @@ class ProposalStage(PhotoStage):
         self.names = tuple(names)
         self.options = dict(options or {})
         self.workers = workers
-        self._method: ProposalMethod | None = build_proposals(self.names, **self.options)
+        try:
+            self._method: ProposalMethod | None = build_proposals(self.names, **self.options)
+        except ArgumentError as error:
+            # Its arguments are called otherwise in a build, and some as other options of it.
+            name, _, rest = str(error).partition(": ")
+            blamed = f"proposals: {rest}" if name == "names" else f"proposal_options: {error}"
+            raise ArgumentError(blamed) from error
         super().__init__(work, {"name": self._method.name, "config": self._method.config()})
 
     def compute(self, photo: Photo) -> Arrays:

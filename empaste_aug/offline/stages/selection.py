@@ -34,6 +34,9 @@ class Cut:
         keep_per_class: the share is that of each class's pairs, so that no class is emptied; else
             a class with weak masks may end with none.
         keep_by: what best means: "quality" or "score".
+        max_class_overlap: of two masks of different classes on one photo with a greater IoU than
+            this only the better one is kept, before the share is taken: they cannot both be the
+            object that they are taken for. 1 keeps both.
     """
 
     min_score: float = 0.0
@@ -41,6 +44,7 @@ class Cut:
     keep: float = 1.0
     keep_per_class: bool = False
     keep_by: str = "quality"
+    max_class_overlap: float = 0.8
 
     def __post_init__(self) -> None:
         """Raise ArgumentError for a value out of its range."""
@@ -53,6 +57,10 @@ class Cut:
         if self.keep_by not in RANKINGS:
             raise ArgumentError(
                 f"keep_by: must be one of {', '.join(RANKINGS)}, not {self.keep_by!r}"
+            )
+        if not 0 < self.max_class_overlap <= 1:
+            raise ArgumentError(
+                f"max_class_overlap: must be in (0, 1], not {self.max_class_overlap}"
             )
 
 
@@ -77,11 +85,22 @@ def qualities(choices: Sequence[Choice]) -> NDArray[np.float64]:
     return result
 
 
+def worths(
+    choices: Sequence[Choice], quality: NDArray[np.float64], cut: Cut
+) -> NDArray[np.float64]:
+    """(len(choices),) what `keep_by` compares."""
+    if cut.keep_by == "quality":
+        return quality
+    return np.array([choice.score for choice in choices], dtype=np.float64)
+
+
 def select(
     choices: Sequence[Choice],
     quality: NDArray[np.float64],
     cut: Cut,
     pairs: Mapping[int, int],
+    *,
+    anothers: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """(len(choices),) bool: which choices the bank keeps.
 
@@ -92,10 +111,13 @@ def select(
         cut: first `min_score` and `min_quality` are applied, to every mask; then the best share of
             the first masks is taken, and what they admit of further instances.
         pairs: category id -> its image-class pairs.
+        anothers: (len(choices),) bool, masks to leave out before that; see `anothers_masks`.
     """
     score = np.array([choice.score for choice in choices])
-    worth = quality if cut.keep_by == "quality" else score
+    worth = worths(choices, quality, cut)
     passes = (score >= cut.min_score) & (quality >= cut.min_quality)
+    if anothers is not None:
+        passes &= ~anothers
     first = np.array([choice.instance == 0 for choice in choices], dtype=bool)
     category = np.array([choice.category_id for choice in choices], dtype=np.int64)
     group = category if cut.keep_per_class else np.full(len(choices), -1)

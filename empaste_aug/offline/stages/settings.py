@@ -59,6 +59,9 @@ DEFAULT_INSTANCES = {
 }
 """The paper's method knows no quality that could tell a further instance."""
 
+DEFAULT_CUT = {"robust": Cut(), "fast": Cut(), "paper": Cut(max_class_overlap=1.0)}
+"""Nor can its ranks within a class tell which of two classes a mask is of."""
+
 CAM_THRESHOLD = 0.5
 CAM_COMPONENT: Component = "all"
 
@@ -193,5 +196,5 @@ def make_settings(
         reduce=DEFAULT_REDUCE[mode] if reduce is None else reduce or None,
         instances=instances,
         alpha=alpha or AlphaConfig(),
-        cut=cut or Cut(),
+        cut=cut or DEFAULT_CUT[mode],
     )

@@ -20,7 +20,8 @@ class ClassCount:
         name: the class.
         pairs: photos that have the class.
         without_segment: of these, photos without any eligible segment: no mask can come of them.
-        cut: masks left out by `min_score` and `keep`.
+        anothers: masks left out since a better one of another class is on the same object.
+        cut: masks left out by the other limits of `Cut`.
         kept: masks in the bank, further instances too.
         further: of these, further instances: beside the first mask of their pair.
         changed: choices in which EM differs from step 1.
@@ -31,6 +32,7 @@ class ClassCount:
     name: str
     pairs: int
     without_segment: int
+    anothers: int
     cut: int
     kept: int
     further: int
@@ -97,10 +99,14 @@ def _totals(report: BuildReport) -> list[str]:
         ("proposals", report.proposals),
         ("eligible segments", report.eligible),
         ("pairs without any", sum(row.without_segment for row in report.classes) or None),
+        ("masks left out: another class's", sum(row.anothers for row in report.classes) or None),
+        ("masks left out: cut", sum(row.cut for row in report.classes) or None),
         ("masks kept", report.kept),
         ("of these further", sum(row.further for row in report.classes) or None),
     ]
-    return [f"{name:<18}{value:>9,}" for name, value in rows if value is not None]
+    shown = [(name, value) for name, value in rows if value is not None]
+    width = max(18, *(len(name) + 1 for name, _ in shown))
+    return [f"{name:<{width}}{value:>9,}" for name, value in shown]
 
 
 def _times(seconds: Mapping[str, float], stages: Mapping[str, Progress]) -> list[str]:
@@ -115,10 +121,20 @@ def _times(seconds: Mapping[str, float], stages: Mapping[str, Progress]) -> list
 
 def _class_table(classes: Sequence[ClassCount]) -> list[str]:
     width = max(12, *(len(row.name) + 2 for row in classes))
-    head = ("pairs", "no segment", "cut", "kept", "further", "changed by EM", "mean score")
+    head = (
+        "pairs",
+        "no segment",
+        "another's",
+        "cut",
+        "kept",
+        "further",
+        "changed by EM",
+        "mean score",
+    )
     lines = [f"{'class':<{width}}" + "".join(f"{title:>15}" for title in head)]
     for row in classes:
         score = "" if row.mean_score is None else f"{row.mean_score:.3f}"
-        cells = (row.pairs, row.without_segment, row.cut, row.kept, row.further, row.changed, score)
+        counts = (row.pairs, row.without_segment, row.anothers, row.cut, row.kept, row.further)
+        cells = (*counts, row.changed, score)
         lines.append(f"{row.name:<{width}}" + "".join(f"{cell:>15}" for cell in cells))
     return lines

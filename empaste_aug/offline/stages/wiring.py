@@ -25,6 +25,7 @@ from empaste_aug.offline.stages.foregrounds import ForegroundStage
 from empaste_aug.offline.stages.head import HeadStage
 from empaste_aug.offline.stages.occlusions import OcclusionStage
 from empaste_aug.offline.stages.photos import EXTRA_USES, gather_photos, listing_hash
+from empaste_aug.offline.stages.places import check_apart, work_folder
 from empaste_aug.offline.stages.pool import SegmentPool
 from empaste_aug.offline.stages.proposals import ProposalStage
 from empaste_aug.offline.stages.saliency import SaliencyStage
@@ -48,6 +49,9 @@ _VERSIONED = (
     BankStage,
 )
 """The stages whose versions a bank's manifest tells."""
+
+STAGE_FOLDERS = frozenset(stage.name for stage in _VERSIONED) - {BankStage.name}
+"""The folders that they make in the work folder."""
 
 AnyStage = TypeVar("AnyStage", bound=PhotoStage)
 
@@ -106,16 +110,17 @@ class StageSet:
         **settings: Any,
     ) -> None:
         if write_extra and (extra is None or extra_for != "both"):
-            raise ArgumentError("write_extra: needs extra photos, and extra_for='both'")
+            raise ArgumentError("write_extra: needs photos with labels only, and extra_for='both'")
         if not 0 <= val_fraction < 1:
             raise ArgumentError(f"val_fraction: must be in [0, 1), not {val_fraction}")
         if batch_size is not None and batch_size < 1:
             raise ArgumentError(f"batch_size: must be positive, not {batch_size}")
-        if workers is not None and workers < 0:
-            raise ArgumentError(f"workers: must not be negative, not {workers}")
+        if workers is not None and workers < 1:
+            raise ArgumentError(f"workers: must be at least 1, not {workers}")
         self.dataset = dataset
         self.output = Path(output)
-        self.work = Path(work) if work is not None else Path(f"{self.output}.work")
+        self.work = work_folder(output, work)
+        check_apart(self.output, self.work, STAGE_FOLDERS)
         self.settings = make_settings(**settings)
         self.overwrite = overwrite
         self.write_extra = write_extra

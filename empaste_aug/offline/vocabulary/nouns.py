@@ -12,6 +12,9 @@ from empaste_aug.types import ArgumentError, MissingDependencyError
 WORD = re.compile(r"[^\W_]+")
 """A word of a caption: a run of letters and digits."""
 
+PLACEHOLDERS = ("{}", "{a}", "{s}")
+"""In a template: the distractor, the distractor with its article, its plural."""
+
 _SPOKEN_WITH_VOWEL = frozenset("AEFHILMNORSX")
 _LETTERS = re.compile(r"[A-Z]{2,4}|[a-zA-Z]{1,3}\d+")
 
@@ -63,9 +66,9 @@ def parse_noun(text: str) -> Noun:
         raise ArgumentError(f"{text!r} is no noun: write 'dog', 'ox/oxen', '/people' or 'luggage/'")
     if len(parts) == 2:
         return Noun(parts[0] or None, parts[1] or None)
-    plural = _inflected(text.strip())
-    naive = _regular(text.strip())
-    return Noun(text.strip(), plural, () if naive == plural else (naive,))
+    singular = text.strip()
+    plural = _inflected(singular)
+    return Noun(singular, plural, _misspelt(singular, plural))
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -92,6 +95,21 @@ def article(text: str) -> str:
     return str(_engine().a(text)).partition(" ")[0]
 
 
+def fill(template: str, noun: Noun) -> str:
+    """A template with the distractor in place of its `PLACEHOLDERS`.
+
+    Example:
+        >>> fill("riding {a}", parse_noun("olive"))
+        'riding an olive'
+    """
+    singular = noun.form(False)
+    phrase = f"{article(singular)} {singular}"
+    texts = dict(zip(PLACEHOLDERS, (singular, phrase, noun.form(True)), strict=True))
+    for mark, text in texts.items():
+        template = template.replace(mark, text)
+    return template
+
+
 @lru_cache(maxsize=1)
 def _engine() -> Any:
     try:
@@ -105,6 +123,15 @@ def _inflected(text: str) -> str:
     """The plural; a word in capitals gets a small s, as in TVs."""
     plural = str(_engine().plural_noun(text))
     return plural[:-1] + "s" if text.isupper() and plural.endswith("S") else plural
+
+
+def _misspelt(singular: str, plural: str) -> tuple[str, ...]:
+    """Plurals and possessives as many a caption has them: knifes, puppys, childrens."""
+    found = [_regular(singular)]
+    if " of " not in singular:
+        found += [plural + "s"] if not plural.endswith(("s", "S")) else []
+        found += [singular + "s"] if singular.endswith("y") else []
+    return tuple(form for form in dict.fromkeys(found) if form != plural)
 
 
 def _regular(text: str) -> str:

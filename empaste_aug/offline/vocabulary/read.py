@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from empaste_aug.offline.vocabulary.nouns import Noun, parse_noun, words_of
+from empaste_aug.offline.vocabulary.nouns import PLACEHOLDERS, Noun, parse_noun, words_of
 from empaste_aug.types import ArgumentError, MissingDependencyError
 
 SUPERCATEGORIES = (
@@ -18,7 +18,8 @@ SUPERCATEGORIES = (
 """COCO's twelve, in the order of the paper's Table 6."""
 
 _NOUNS = ("synonyms", "distractors", "endings", "verbs")
-_TEXTS = ("names", "pronouns", "keep")
+_TEXTS = ("names", "pronouns", "keep", "compounds", "modifiers")
+_PAIRS = ("phrases", "actions")
 _NAMES = ("supercategory", "like")
 
 
@@ -35,6 +36,9 @@ class Entry:
     endings: tuple[Noun, ...] = ()
     verbs: tuple[Noun, ...] = ()
     keep: tuple[str, ...] = ()
+    phrases: tuple[tuple[str, str], ...] = ()
+    actions: tuple[tuple[str, str], ...] = ()
+    modifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,11 @@ def read_entries(file: Path) -> dict[str, Entry]:
     """
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArgumentError(f"{file}: cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"{file}: cannot be read as UTF-8 text: {error}") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise ArgumentError(f"{file}: the vocabulary file cannot be read: {reason}") from error
     entries = _entries(_parsed(text, str(file)), str(file))
     for name, entry in entries.items():
         if not (entry.supercategory or entry.distractors or entry.like):
@@ -119,7 +126,7 @@ def _entries(content: Any, file: str) -> dict[str, Entry]:
 
 
 def _entry(name: str, content: Any, where: str) -> Entry:
-    known = (*_NOUNS, *_TEXTS, *_NAMES)
+    known = (*_NOUNS, *_TEXTS, *_PAIRS, *_NAMES)
     values: dict[str, Any] = {}
     for key, value in _mapping(content, where).items():
         if key not in known:
@@ -129,10 +136,16 @@ def _entry(name: str, content: Any, where: str) -> Entry:
             values[key] = _text(value, at)
         elif key in _NOUNS:
             values[key] = _nouns(value, at)
+        elif key in _PAIRS:
+            values[key] = _pairs(value, at)
         else:
             values[key] = _texts(value, at)
     for phrase in values.get("keep", ()):
         _check_placeholder(phrase, f"{where}: keep")
+    for text, template in values.get("phrases", ()):
+        _check_template(text, template, f"{where}: phrases")
+    compounds = _compounds(values.pop("compounds", ()), f"{where}: compounds")
+    values["phrases"] = (*values.get("phrases", ()), *compounds)
     synonyms = values.pop("synonyms", ())
     named = _nouns([name, *values.get("names", ())], where)
     return Entry(nouns=(*named, *synonyms), **values)
@@ -148,6 +161,36 @@ def _check_placeholder(phrase: str, where: str) -> None:
     words, name = (rest, first[1:]) if first else (start, last[:-1])
     if not words_of(words) or "<" in words + name or ">" in words + name:
         raise ArgumentError(f"{where}: {phrase!r}: write '<animal> calf' or 'baby <animal>'")
+
+
+def _check_template(text: str, template: str, where: str) -> None:
+    """The braces of a template are those of `fill` alone."""
+    rest = template
+    for mark in PLACEHOLDERS:
+        rest = rest.replace(mark, "")
+    if "{" in rest or "}" in rest:
+        raise ArgumentError(
+            f"{where}: {text!r}: {template!r}: write {', '.join(PLACEHOLDERS)} where the "
+            "distractor goes"
+        )
+
+
+def _compounds(texts: tuple[str, ...], where: str) -> Iterator[tuple[str, str]]:
+    """Words written together, boat+house: in the singular and the plural, with their templates."""
+    for text in texts:
+        name, plus, head = (part.strip() for part in text.partition("+"))
+        if not (plus and name and head) or "+" in head:
+            raise ArgumentError(f"{where}: {text!r}: write 'boat+house' for boathouse")
+        for form, _ in parse_noun(head).forms():
+            yield name + form, f"{{}} {form}"
+
+
+def _pairs(content: Any, where: str) -> tuple[tuple[str, str], ...]:
+    items = _mapping(content, where).items()
+    for key, value in items:
+        if not isinstance(value, str) or not value.strip():
+            raise ArgumentError(f"{where}: {key!r}: {value!r} is no text; quote it if it is one")
+    return tuple((_text(key, where), value) for key, value in items)
 
 
 def _mapping(content: Any, where: str) -> dict[Any, Any]:

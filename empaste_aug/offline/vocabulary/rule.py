@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from empaste_aug.offline.vocabulary.context import is_plural
-from empaste_aug.offline.vocabulary.nouns import Noun
+from empaste_aug.offline.vocabulary.context import (
+    HEADS,
+    PARTS_OF_ROOMS,
+    is_determiner,
+    is_number,
+    is_plural,
+    starts_object,
+    verb_before,
+)
+from empaste_aug.offline.vocabulary.nouns import Noun, words_of
 from empaste_aug.offline.vocabulary.scan import Index
 from empaste_aug.offline.vocabulary.tables import ClassWords, Vocabulary
 from empaste_aug.offline.vocabulary.text import Span, Text
 from empaste_aug.types import ArgumentError
 
 _MERGED_ACROSS = frozenset(" -")
+_AGES = {("year", "old"), ("years", "old"), ("month", "old"), ("months", "old"), ("yr", "old")}
+_LISTED = re.compile(r"[\s-]+|,\s*")
+_OBJECT = re.compile(r"\(([^)]*)\)")
+_VERY = ("very", "really", "extremely", "quite", "rather", "somewhat", "slightly")
+_DOING = ("riding ", "watching ", "herding ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +49,44 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A mention with what replacing it needs: its class and its spans' first and last word."""
+    """A mention with what replacing it needs.
+
+    Attributes:
+        mention: what is found.
+        name: of its class.
+        first, last: the words that are replaced: the mention's, with adjectives that are dropped
+            before and a proper name that is behind.
+        capital: it is written with capitals even within a sentence.
+        pronoun: it stands for a whole noun phrase.
+        template: what stands for it, where it is no noun: see `ClassWords.phrases`.
+    """
 
     mention: Mention
     name: str
     first: int
     last: int
-    capital: bool
-    pronoun: bool
+    capital: bool = False
+    pronoun: bool = False
+    template: str | None = None
 
 
 class Rule:
     """The rule for one set of targets: made once, used for every caption."""
 
     def __init__(self, targets: tuple[str, ...], vocabulary: Vocabulary) -> None:
-        classes = [vocabulary.words(target) for target in targets]
+        classes = vocabulary.words_of_all(targets)
         self.spellings: dict[str, str] = {}
         for target, words in zip(targets, classes, strict=True):
             self.spellings.setdefault(words.name, target)
+        self._targets = frozenset(self.spellings)
         self.index = Index.of(vocabulary)
+        self.actions = {words.name: dict(words.actions) for words in classes if words.actions}
+        self._people = {w.name for w in classes if w.supercategory == "person"}
+        self._modifiers = {
+            words.name: frozenset(words_of(text) for text in words.modifiers)
+            for words in classes
+            if words.modifiers
+        }
         self.distractors = {words.name: self._allowed(words, vocabulary) for words in classes}
 
     def find(self, text: Text) -> list[Found]:
@@ -60,40 +94,100 @@ class Rule:
         if not self.spellings:
             return []
         found: list[Found] = []
-        for span in self.index.named(text, self.spellings.keys()):
+        for span in self.index.named(text, self._targets):
             item = self._found(text, span)
             if found and self._continues(text, found[-1], item):
                 item = self._joined(text, found.pop(), item)
             found.append(item)
+        if self._modifiers:
+            ends = [-1, *(item.last for item in found)]
+            starts = [*(item.first for item in found[1:]), len(text.words)]
+            return [
+                self._widened(text, item, end + 1, start - 1)
+                for item, end, start in zip(found, ends, starts, strict=False)
+            ]
         return found
+
+    def edits(self, text: Text, found: list[Found]) -> Iterator[tuple[int, int, str]]:
+        """Verbs that change with their objects: the characters, and the verb instead."""
+        for item in found:
+            actions = self.actions.get(item.name)
+            if actions and item.template is None:
+                position = verb_before(text.words, item.first, text.start(item.first), actions)
+                if position is not None:
+                    yield *text.ranges[position], actions[text.words[position]]
 
     def _found(self, text: Text, span: Span) -> Found:
         phrase = span.phrase
-        name = next(name for name in self.spellings if name in phrase.owners)
+        name = next(name for name in self.spellings if name in span.names)
         start, end = text.ranges[span.first][0], text.ranges[span.last][1]
+        said = text.caption[start:end]
+        if span.by_template:
+            template = phrase.templates[name]
+            if _describes(text, span) and template.startswith(_DOING):
+                template = "{}"
+            template = _fitted(template, text.next(span.last))
+            mention = Mention(start, end, said, self.spellings[name], False)
+            return Found(mention, name, span.first, span.last, template=template)
         plural = phrase.plural
         if phrase.plural and phrase.singular:
-            plural = is_plural(text.words, span.first, span.last)
-        mention = Mention(start, end, text.caption[start:end], self.spellings[name], plural)
+            clause = text.start(span.first)
+            plural = is_plural(text.words, span.first, span.last, clause, self.index.is_noun)
+        elif plural and name not in self._people and text.next(span.last) in HEADS:
+            plural = text.words[span.last].endswith("s")
+        mention = Mention(start, end, said, self.spellings[name], plural)
         return Found(mention, name, span.first, span.last, phrase.capital, phrase.pronoun)
 
-    @staticmethod
-    def _continues(text: Text, left: Found, right: Found) -> bool:
-        """Whether two mentions are one noun phrase: baby boy, female tennis player."""
+    def _continues(self, text: Text, left: Found, right: Found) -> bool:
+        """Whether two mentions are one noun phrase: baby boy, female tennis player, cat lady."""
         return (
-            left.name == right.name
+            (left.name == right.name or right.name in self._people)
             and left.last + 1 == right.first
             and text.gap(left.last) in _MERGED_ACROSS
+            and (left.template is None or left.template.startswith("{}"))
+            and right.template is None
             and not (left.mention.plural or left.pronoun or right.pronoun)
         )
 
     @staticmethod
     def _joined(text: Text, left: Found, right: Found) -> Found:
         start, end = left.mention.start, right.mention.end
-        mention = Mention(
-            start, end, text.caption[start:end], left.mention.target, right.mention.plural
+        mention = replace(right.mention, start=start, text=text.caption[start:end])
+        return Found(mention, right.name, left.first, right.last, left.capital)
+
+    def _widened(self, text: Text, item: Found, lowest: int, highest: int) -> Found:
+        """A mention with the adjectives before it that go with it, and the name behind it.
+
+        Neither reaches beyond the words `lowest` and `highest`.
+        """
+        modifiers = self._modifiers.get(item.name)
+        if modifiers is None or item.template is not None or item.pronoun:
+            return item
+        first = item.first
+        while (start := _modifier_before(text, first, modifiers)) is not None and start >= lowest:
+            first = start
+        last = item.last
+        if not item.mention.plural:
+            if text.next(last) == "named" and last + 1 < highest and self._is_name(text, last + 1):
+                last += 1
+            while last < highest and self._is_name(text, last):
+                last += 1
+        if first == item.first and last == item.last:
+            return item
+        named = last > item.last and not (first and is_determiner(text.words[first - 1]))
+        return replace(item, first=first, last=last, pronoun=named)
+
+    def _is_name(self, text: Text, last: int) -> bool:
+        """Whether a proper name follows: president Obama."""
+        if last + 1 >= len(text.words) or text.gap(last) != " ":
+            return False
+        word = text.caption[slice(*text.ranges[last + 1])]
+        return (
+            len(word) > 1
+            and word.istitle()
+            and (text.words[last + 1],) not in self.index.phrases
+            and not text.is_headline
         )
-        return Found(mention, left.name, left.first, right.last, left.capital, False)
 
     def _allowed(self, words: ClassWords, vocabulary: Vocabulary) -> tuple[Noun, ...]:
         """What may stand in for a class: see `allowed_distractors`."""
@@ -114,5 +208,37 @@ class Rule:
         )
 
     def _is_free(self, noun: Noun) -> bool:
-        names = self.spellings.keys()
-        return not any(self.index.names_target(form, names) for form, _ in noun.forms())
+        return not any(self.index.names_target(form, self._targets) for form, _ in noun.forms())
+
+
+def _fitted(template: str, following: str) -> str:
+    """A template as the next word wants it.
+
+    With the part in brackets before an object: looking( at) a newspaper; without the room before
+    a part of it: the tiled floor.
+    """
+    template = _OBJECT.sub(r"\1" if starts_object(following) else "", template)
+    return template.removesuffix(" room") if following in PARTS_OF_ROOMS else template
+
+
+def _describes(text: Text, span: Span) -> bool:
+    """Whether a verb's -ing is not done but describes a noun: a biking trail, cycling gear."""
+    before = text.words[span.first - 1] if span.first else ""
+    return before in ("a", "an", "the") or text.next(span.last) in HEADS
+
+
+def _modifier_before(text: Text, first: int, modifiers: frozenset[tuple[str, ...]]) -> int | None:
+    """The first word of the adjective right before the word at `first`; None where none is."""
+    words = text.words
+    if first and words[first - 1] in _VERY and text.gap(first - 1).isspace():
+        return first - 1
+    for length in (3, 2, 1):
+        start = first - length
+        if start < 0 or words[start:first] not in modifiers or not text.is_joined(start, first - 1):
+            continue
+        if _LISTED.fullmatch(text.gap(first - 1)):
+            if words[start:first] in _AGES and start and is_number(words[start - 1]):
+                start -= 1
+            return start
+    linked = first > 1 and words[first - 1] in ("and", "or")
+    return _modifier_before(text, first - 1, modifiers) if linked else None

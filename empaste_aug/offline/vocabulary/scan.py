@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from empaste_aug.offline.vocabulary.context import is_verb
@@ -62,19 +62,19 @@ class Index:
                 found.append(Span(first, first, compound))
         return found
 
-    def named(self, text: Text, targets: Collection[str]) -> list[Span]:
+    def named(self, text: Text, targets: frozenset[str]) -> list[Span]:
         """The phrases that name a target, leftmost and longest first, none overlapping another."""
         spans = self.spans(text)
-        named = [span for span in spans if not span.phrase.owners.isdisjoint(targets)]
+        used = (self._in_use(text, span, targets) for span in spans)
+        named = [span for span in used if span is not None]
         if not named:
             return []
-        owners: set[str] = set().union(*(span.phrase.owners for span in named))
+        owners: set[str] = set().union(*(span.owners for span in named))
         kept = {owner: list(self._kept(text, spans, owner)) for owner in owners}
         named = [
-            span
+            Span(span.first, span.last, span.phrase, span.by_template, names)
             for span in named
-            if not self._is_verb(text, span)
-            and not any(k.holds(span) for owner in span.phrase.owners for k in kept[owner])
+            if (names := self._not_kept(span, kept, targets))
             and not any(self._is_other(longer, span, targets) for longer in spans)
         ]
         chosen: list[Span] = []
@@ -83,11 +83,20 @@ class Index:
                 chosen.append(span)
         return chosen
 
-    def names_target(self, text: str, targets: Collection[str]) -> bool:
+    def names_target(self, text: str, targets: frozenset[str]) -> bool:
         """Whether any word or phrase of a text is a word of a target, in whatever context."""
-        return any(not span.phrase.owners.isdisjoint(targets) for span in self.spans(Text.of(text)))
+        return any(
+            not owners.isdisjoint(targets)
+            for span in self.spans(Text.of(text))
+            for owners in (span.phrase.owners, span.phrase.templates.keys())
+        )
 
-    def _is_other(self, longer: Span, span: Span, targets: Collection[str]) -> bool:
+    def is_noun(self, word: str) -> bool:
+        """Whether a word names any class or is a distractor."""
+        phrase = self.phrases.get((word,))
+        return phrase is not None and bool(phrase.owners or phrase.kinds)
+
+    def _is_other(self, longer: Span, span: Span, targets: frozenset[str]) -> bool:
         """Whether a word is only the head of a phrase that names no target, as in hot dog.
 
         A class that is itself a kind of the word's class (its name is one of the latter's
@@ -98,12 +107,40 @@ class Index:
         others = longer.phrase.owners
         if not others or not others.isdisjoint(targets):
             return False
-        owners = span.phrase.owners.intersection(targets)
+        if not targets.isdisjoint(longer.phrase.templates):
+            return False
+        owners = set(span.owners).intersection(targets)
         return not any(
             not owners.isdisjoint(self.phrases[name].owners)
             for other in others
             for name in self._names[other]
         )
+
+    def _not_kept(
+        self, span: Span, kept: Mapping[str, list[Span]], targets: frozenset[str]
+    ) -> list[str]:
+        """The targets that a phrase names where it stands.
+
+        What one class keeps the others of its supercategory keep too, as they share words: bag.
+        """
+        keepers = {
+            self._supercategories[owner]
+            for owner in span.owners
+            if any(longer.holds(span) for longer in kept[owner])
+        }
+        names = [name for name in span.owners if name in targets]
+        if not keepers:
+            return names
+        return [name for name in names if self._supercategories[name] not in keepers]
+
+    def _in_use(self, text: Text, span: Span, targets: frozenset[str]) -> Span | None:
+        """The phrase as a noun for a target or as what tells of one; None where it is neither."""
+        phrase = span.phrase
+        if phrase.owners.isdisjoint(targets) or self._is_verb(text, span):
+            if phrase.templates and not targets.isdisjoint(phrase.templates):
+                return Span(span.first, span.last, phrase, by_template=True)
+            return None
+        return span
 
     def _is_verb(self, text: Text, span: Span) -> bool:
         phrase = span.phrase
@@ -163,6 +200,8 @@ class Index:
         for noun in words.endings:
             forms = ((noun.form(plural).casefold(), plural) for plural in (False, True))
             self._endings += [(form, words.name, plural) for form, plural in forms]
+        for text, template in words.phrases:
+            self._at(words_of(text)).templates[words.name] = template
         for text in words.keep:
             start, _, end = text.partition("<")
             kind, _, rest = end.partition(">")

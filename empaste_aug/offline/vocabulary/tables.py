@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,15 @@ class ClassWords:
         verbs: its words that are verbs as well; where one clearly is, it is left alone.
         keep: phrases in which the class's words mean something else. A ``<supercategory>`` at
             the start or the end stands for any word of that supercategory.
+        phrases: words that tell of the class without being a noun for it, each with what stands
+            for it instead: ``("biking", "riding {a}")``, in which ``{}`` is the distractor,
+            ``{a}`` the distractor with its article and ``{s}`` its plural; what stands in
+            brackets is said before an object: ``("reading", "looking( at)")``. A word that is
+            one of the `nouns` too (ski) is such a phrase where it clearly is a verb.
+        actions: verbs that suit the class alone, which change where it is their object:
+            ``("flying", "holding")`` for the kite.
+        modifiers: adjectives that are dropped with the class's word which they stand before; a
+            class that has any also takes the proper name behind its word with it.
     """
 
     name: str
@@ -39,6 +49,9 @@ class ClassWords:
     endings: tuple[Noun, ...] = ()
     verbs: tuple[Noun, ...] = ()
     keep: tuple[str, ...] = ()
+    phrases: tuple[tuple[str, str], ...] = ()
+    actions: tuple[tuple[str, str], ...] = ()
+    modifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +100,17 @@ class Vocabulary:
               like: car                           # the built-in words, and
               synonyms: [Trabant]                 # one more
 
-        ``names``, ``pronouns``, ``endings`` and ``verbs`` are those of `ClassWords`. A word is
-        written as `parse_noun` reads it.
+        ``names``, ``pronouns``, ``endings``, ``verbs``, ``phrases`` and ``actions`` (mappings)
+        and ``modifiers`` are those of `ClassWords`; ``compounds: [boat+house]`` says that
+        boathouse becomes ``<distractor> house``. A word is written as `parse_noun` reads it.
 
         Raises:
             ArgumentError: the file cannot be read, is no such mapping, or holds a wrong key or
                 value; the message names the file, the class, the key and the value.
             MissingDependencyError: inflect or PyYAML is not installed.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise ArgumentError(f"vocabulary: {path!r} is no path of a YAML file")
         builtin = cls.builtin()
         file = Path(path)
         entries = read_entries(file)
@@ -134,19 +150,33 @@ class Vocabulary:
         Raises:
             ArgumentError: there is no such class.
         """
-        found = self.find(name)
-        if found is None:
-            raise ArgumentError(self._unknown(name))
-        return found
+        return self.words_of_all([name])[0]
 
-    def _unknown(self, name: str) -> str:
-        known = {alias for words in self.classes.values() for alias in words.names}
-        near = difflib.get_close_matches(name, sorted(known), n=3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    def words_of_all(self, names: Iterable[str]) -> list[ClassWords]:
+        """The classes of these names, in their order.
+
+        Raises:
+            ArgumentError: there is no such class; the message names all that there are not.
+        """
+        found = {name: self.find(name) for name in names}
+        unknown = [name for name, words in found.items() if words is None]
+        if unknown:
+            raise ArgumentError(self._unknown(unknown))
+        return [words for words in found.values() if words is not None]
+
+    def _unknown(self, names: list[str]) -> str:
+        known = sorted({alias for words in self.classes.values() for alias in words.names})
+        shown = []
+        for name in names:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+            shown.append(f"{name!r}{hint}")
+        classes = "the class" if len(names) == 1 else "the classes"
         return (
-            f"targets: no words are known for the class {name!r}{hint} Write its synonyms and its "
-            "supercategory into a YAML file and pass vocabulary=Vocabulary.from_yaml(file); "
-            "the built-in vocabulary has the classes of COCO and Pascal VOC"
+            f"targets: the vocabulary has no words for {classes} {', '.join(shown)}. The built-in "
+            "one has the classes of COCO and Pascal VOC. For others, write a YAML file with their "
+            "synonyms and supercategory, and pass it as --vocabulary FILE on the command line or "
+            "as vocabulary=Vocabulary.from_yaml(file) in Python."
         )
 
 
@@ -176,6 +206,9 @@ def _class(
         endings=entry.endings,
         verbs=entry.verbs,
         keep=entry.keep,
+        phrases=entry.phrases,
+        actions=entry.actions,
+        modifiers=entry.modifiers,
     )
 
 
@@ -184,12 +217,15 @@ def _extended(own: ClassWords, base: ClassWords) -> ClassWords:
     return replace(
         own,
         nouns=own.nouns + base.nouns,
-        supercategory=own.supercategory or (None if own.distractors else base.supercategory),
+        supercategory=own.supercategory or base.supercategory,
         distractors=own.distractors or base.distractors,
         pronouns=own.pronouns + base.pronouns,
         endings=own.endings + base.endings,
         verbs=own.verbs + base.verbs,
         keep=own.keep + base.keep,
+        phrases=base.phrases + own.phrases,
+        actions=base.actions + own.actions,
+        modifiers=base.modifiers + own.modifiers,
     )
 
 

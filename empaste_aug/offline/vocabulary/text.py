@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from empaste_aug.offline.vocabulary.nouns import WORD
@@ -17,6 +18,8 @@ class Phrase:
     Attributes:
         owners: the classes that it names.
         verb_of: those of them for which it may be a verb.
+        templates: by class, what stands for it where it tells of the class without being a noun
+            for it (biking): see `ClassWords.phrases`.
         kept_by: the classes of which it is a phrase to keep.
         kinds: supercategories of its classes, or of which it is a distractor.
         singular, plural: which of the two it can be.
@@ -26,6 +29,7 @@ class Phrase:
 
     owners: set[str] = field(default_factory=set)
     verb_of: set[str] = field(default_factory=set)
+    templates: dict[str, str] = field(default_factory=dict)
     kept_by: set[str] = field(default_factory=set)
     kinds: set[str] = field(default_factory=set)
     singular: bool = False
@@ -36,11 +40,17 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A phrase at its place: words `first` to `last`, `last` included."""
+    """A phrase at its place: words `first` to `last`, `last` included.
+
+    `names` are those of its classes that it names or tells of, and `by_template` is whether it is
+    one of its `templates`' phrases here, not a noun.
+    """
 
     first: int
     last: int
     phrase: Phrase
+    by_template: bool = False
+    names: Collection[str] = ()
 
     def holds(self, other: Span) -> bool:
         """Whether the other one lies within this one."""
@@ -50,6 +60,11 @@ class Span:
     def length(self) -> int:
         """In words."""
         return self.last - self.first + 1
+
+    @property
+    def owners(self) -> Collection[str]:
+        """The classes that it names or, by a template, tells of."""
+        return self.phrase.templates if self.by_template else self.phrase.owners
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +86,26 @@ class Text:
         """The characters between the word at this position and the next one."""
         return self.caption[self.ranges[position][1] : self.ranges[position + 1][0]]
 
+    def next(self, position: int) -> str:
+        """The word behind the one at this position where nothing but a space parts them, or ""."""
+        following = position + 1 < len(self.words) and self.gap(position).isspace()
+        return self.words[position + 1] if following else ""
+
+    def start(self, position: int) -> int:
+        """The first word of the run without punctuation in which the word at this position is."""
+        while position and self.is_joined(position - 1, position):
+            position -= 1
+        return position
+
+    @property
+    def is_headline(self) -> bool:
+        """Whether all words but short ones have a capital, so that a capital tells nothing."""
+        return not any(self.caption[i].islower() for i, end in self.ranges if end - i > 3)
+
     def is_joined(self, first: int, last: int) -> bool:
         """Whether no punctuation parts the words from `first` to `last`, `last` included."""
-        return all(_WITHIN_PHRASE.fullmatch(self.gap(i)) for i in range(first, last))
+        for position in range(first, last):
+            gap = self.gap(position)
+            if gap != " " and not _WITHIN_PHRASE.fullmatch(gap):
+                return False
+        return True
