@@ -64,6 +64,7 @@ EXTRAS = {
         "h5py",
         "higra>=0.6.10",
         "inflect>=7",
+        "matplotlib",
         "onnxruntime>=1.20",
         "open_clip_torch>=3",
         "pillow",
@@ -120,10 +121,13 @@ setup(
         "console_scripts": [
             "empaste-build-bank = empaste_aug.tools:run_build_bank",
             "empaste-build-backgrounds = empaste_aug.tools:run_build_backgrounds",
+            "empaste-export-dataset = empaste_aug.tools:run_export_dataset",
+            "empaste-make-longtail = empaste_aug.tools:run_make_longtail",
             "empaste-merge-bank = empaste_aug.tools:run_merge_bank",
             "empaste-evaluate-bank = empaste_aug.tools:run_evaluate_bank",
             "empaste-preview = empaste_aug.tools:run_preview",
             "empaste-train-classifier = empaste_aug.tools:run_train_classifier",
+            "empaste-train-net = empaste_aug.tools:run_train_net",
         ]
     },
     classifiers=[

@@ -1,5 +1,7 @@
 # ruff: noqa: N999  (named as in detectron2's model zoo)
-"""LazyConfig: Mask R-CNN R-50 FPN with EMPasteMapper, for detectron2's lazyconfig_train_net.py.
+"""LazyConfig: detectron2's Mask R-CNN R-50 FPN 1x with EM-Paste, on COCO's own masks.
+
+For detectron2's lazyconfig_train_net.py; mask_rcnn_R_50_FPN_coco_empaste.py is the paper's recipe.
 
     python tools/lazyconfig_train_net.py --config-file mask_rcnn_R_50_FPN_empaste.py \
         dataloader.train.mapper.paste.bank=path/to/bank

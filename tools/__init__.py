@@ -40,6 +40,21 @@ def run_train_classifier() -> int:
     return _run("train_classifier")
 
 
+def run_export_dataset() -> int:
+    """The command `empaste-export-dataset`."""
+    return _run("export_dataset")
+
+
+def run_make_longtail() -> int:
+    """The command `empaste-make-longtail`."""
+    return _run("make_longtail")
+
+
+def run_train_net() -> int:
+    """The command `empaste-train-net`."""
+    return _run("train_net")
+
+
 def _run(tool: str) -> int:
     try:
         main = import_module(f"{__name__}.{tool}").main

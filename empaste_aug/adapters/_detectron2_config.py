@@ -1,13 +1,15 @@
-"""The keys of `cfg.EMPASTE`, and the EMPaste that they describe."""
+"""The keys of `cfg.EMPASTE`: the EMPaste, Backgrounds and augmentations that they describe."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from detectron2.config import CfgNode
+from detectron2.data import transforms as T  # noqa: N812
 
 from empaste_aug.paste.compose import EMPaste
 from empaste_aug.pool.mix import Backgrounds
@@ -25,6 +27,16 @@ _BACKGROUND_KEYS = {
     "BACKGROUND_FIT": "fit",
     "BACKGROUND_SEMANTIC_VALUE": "semantic_value",
 }
+
+_AUG_DEFAULTS = {
+    "LSJ_SIZE": 0,
+    "LSJ_SCALE": (0.1, 2.0),
+    "BRIGHTNESS": (0.8, 1.2),
+    "BRIGHTNESS_PROB": 0.0,
+    "CONTRAST": (0.8, 1.2),
+    "CONTRAST_PROB": 0.0,
+}
+_COLOURS = {"BRIGHTNESS": T.RandomBrightness, "CONTRAST": T.RandomContrast}
 
 
 def _options() -> dict[str, Any]:
@@ -61,8 +73,24 @@ def add_empaste_config(cfg: CfgNode) -> None:
         EMPASTE.CATEGORY_MAP "[('tvmonitor', 'tv')]"  EMPASTE.EXCLUDE "('person',)"
         EMPASTE.SEMANTIC_LABELS "[('cat', 17), ('dog', 18)]"
         EMPASTE.POOL out/pool  EMPASTE.BACKGROUND_PROBABILITY 0.3
+
+    EMPASTE.AUG holds the paper's augmentations that detectron2 has no keys for. They are made with
+    ENABLED False as well, so that a run without pasting can have the same. By default there are
+    none. LSJ_SIZE switches on large-scale jittering to so many pixels square, with scales from
+    LSJ_SCALE, in place of INPUT.MIN_SIZE_TRAIN and its like; INPUT.RANDOM_FLIP stays.
+    BRIGHTNESS_PROB and CONTRAST_PROB are the chances with which brightness and contrast are
+    multiplied by a factor from BRIGHTNESS and CONTRAST, before the image is resized and padded.
+
+        EMPASTE.AUG.LSJ_SIZE 1024  EMPASTE.AUG.LSJ_SCALE "(0.1, 2.0)"
+        EMPASTE.AUG.BRIGHTNESS_PROB 0.5  EMPASTE.AUG.BRIGHTNESS "(0.8, 1.2)"
     """
-    defaults = {"ENABLED": True, "BANK": "", "PASTE_AFTER": False, "KEEP_RECORD": False, "POOL": ""}
+    defaults: dict[str, Any] = {
+        "ENABLED": True,
+        "BANK": "",
+        "PASTE_AFTER": False,
+        "KEEP_RECORD": False,
+        "POOL": "",
+    }
     of_backgrounds = _defaults(Backgrounds)
     for key, name in _BACKGROUND_KEYS.items():
         defaults[key] = None if name == "probability" else of_backgrounds[name]
@@ -70,9 +98,16 @@ def add_empaste_config(cfg: CfgNode) -> None:
         defaults[name.upper()] = None if name in _MIXED_TYPES else default
     if "EMPASTE" not in cfg:
         cfg.EMPASTE = CfgNode()
+    _fill(cfg.EMPASTE, defaults)
+    if "AUG" not in cfg.EMPASTE:
+        cfg.EMPASTE.AUG = CfgNode()
+    _fill(cfg.EMPASTE.AUG, _AUG_DEFAULTS)
+
+
+def _fill(node: CfgNode, defaults: Mapping[str, Any]) -> None:
     for key, default in defaults.items():
-        if key not in cfg.EMPASTE:
-            cfg.EMPASTE[key] = default
+        if key not in node:
+            node[key] = default
 
 
 def paste_from_config(cfg: CfgNode) -> EMPaste | None:
@@ -124,6 +159,58 @@ def backgrounds_from_config(cfg: CfgNode) -> Backgrounds | None:
         return None
     options = {name: node[key] for key, name in _BACKGROUND_KEYS.items() if node[key] is not None}
     return Backgrounds(node.POOL, **options)
+
+
+def augmentations_from_config(
+    cfg: CfgNode, augmentations: Sequence[T.Augmentation]
+) -> list[T.Augmentation]:
+    """detectron2's training augmentations of `cfg`, changed as `cfg.EMPASTE.AUG` says.
+
+    Args:
+        cfg: has the node EMPASTE.
+        augmentations: what DatasetMapper makes of the rest of the config.
+
+    Raises:
+        ArgumentError: a value is out of range, or INPUT.CROP is on beside large-scale jittering.
+    """
+    node = cfg.EMPASTE.AUG
+    colours = []
+    for key, kind in _COLOURS.items():
+        low, high = _range(node, key)
+        if probability := _probability(node, f"{key}_PROB"):
+            colours.append(T.RandomApply(kind(low, high), prob=probability))
+    low, high = _range(node, "LSJ_SCALE")
+    size = node.LSJ_SIZE
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise ArgumentError(f"EMPASTE.AUG.LSJ_SIZE: {size!r} is no number of pixels; 0 is none")
+    if size == 0:
+        return [*colours, *augmentations]
+    if cfg.INPUT.CROP.ENABLED:
+        raise ArgumentError(
+            "EMPASTE.AUG.LSJ_SIZE: crops to a size of its own; set INPUT.CROP.ENABLED False"
+        )
+    rest = [a for a in augmentations if not isinstance(a, T.ResizeShortestEdge)]
+    return [*colours, T.ResizeScale(low, high, size, size), T.FixedSizeCrop((size, size)), *rest]
+
+
+def _range(node: CfgNode, key: str) -> tuple[float, float]:
+    value = node[key]
+    is_pair = isinstance(value, (list, tuple)) and len(value) == 2
+    if not is_pair or not all(map(_is_number, value)) or not 0 < value[0] <= value[1]:
+        raise ArgumentError(f"EMPASTE.AUG.{key}: {value!r} is no pair of numbers 0 < low <= high")
+    return float(value[0]), float(value[1])
+
+
+def _probability(node: CfgNode, key: str) -> float:
+    value = node[key]
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise ArgumentError(f"EMPASTE.AUG.{key}: {value!r} is no number in [0, 1]")
+    return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return real and math.isfinite(value)
 
 
 def _from_pairs(name: str, value: Any) -> dict[str, Any]:

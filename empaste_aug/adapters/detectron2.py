@@ -31,6 +31,7 @@ from empaste_aug.adapters._detectron2_checks import check_pasting
 from empaste_aug.adapters._detectron2_classes import DatasetPaste
 from empaste_aug.adapters._detectron2_config import (
     add_empaste_config,
+    augmentations_from_config,
     backgrounds_from_config,
     paste_from_config,
 )
@@ -207,6 +208,9 @@ class EMPasteMapper(DatasetMapper):  # type: ignore[misc]
         if is_train:
             arguments["paste"] = paste_from_config(cfg)
             arguments["backgrounds"] = backgrounds_from_config(cfg)
+            arguments["augmentations"] = augmentations_from_config(cfg, arguments["augmentations"])
+            if cfg.EMPASTE.AUG.LSJ_SIZE:  # crops objects, as INPUT.CROP does
+                arguments["recompute_boxes"] = cfg.MODEL.MASK_ON
             arguments["paste_after_augmentations"] = cfg.EMPASTE.PASTE_AFTER
             arguments["keep_record"] = cfg.EMPASTE.KEEP_RECORD
             arguments["dataset_names"] = tuple(cfg.DATASETS.TRAIN)

@@ -100,7 +100,7 @@ def merge_banks(
         starts = np.cumsum([0, *(len(source) for source in sources)])
         dropped = tuple(int(drop[start:stop].sum()) for start, stop in pairwise(starts.tolist()))
         description["merged_from"] = provenance(paths, manifests, dropped, mixed=mixed)
-        writer = _MergeWriter(output, description, shard_bytes=shard_bytes, overwrite=overwrite)
+        writer = CopyWriter(output, description, shard_bytes=shard_bytes, overwrite=overwrite)
         with writer:
             records = show(
                 _records(sources), description="merging", unit="cut-out", total=len(drop)
@@ -116,7 +116,7 @@ def merge_banks(
     return MergeReport(Path(output), len(writer), images, taken, dropped)
 
 
-class _MergeWriter(BankWriter):
+class CopyWriter(BankWriter):
     """A writer that takes records as another bank holds them."""
 
     def __init__(

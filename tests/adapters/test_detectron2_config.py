@@ -8,7 +8,7 @@ import logging
 import sys
 
 import pytest
-from detectron2_data import CLASSES
+from detectron2_data import CLASSES, call, check_invariants, write_photos
 
 from empaste_aug import ArgumentError, BankError, EMPaste, MissingDependencyError
 
@@ -16,6 +16,7 @@ pytest.importorskip("detectron2")
 
 from detectron2.config import get_cfg
 from detectron2.data import MetadataCatalog
+from detectron2.data import transforms as T  # noqa: N812
 
 from empaste_aug.adapters._detectron2_config import paste_from_config
 from empaste_aug.adapters.detectron2 import EMPasteMapper, add_empaste_config
@@ -36,7 +37,7 @@ def settings(paste):
 
 def test_every_option_of_empaste_has_a_key(cfg):
     options = set(inspect.signature(EMPaste).parameters) - {"bank", "class_names"}
-    of_the_mapper = {"enabled", "bank", "paste_after", "keep_record", "pool"}
+    of_the_mapper = {"enabled", "bank", "paste_after", "keep_record", "pool", "aug"}
     of_backgrounds = {"background_probability", "background_fit", "background_semantic_value"}
     assert {key.lower() for key in cfg.EMPASTE} == options | of_the_mapper | of_backgrounds
 
@@ -168,3 +169,91 @@ def test_the_mapper_takes_the_rest_from_detectron2s_keys(cfg):
         assert EMPasteMapper(cfg, is_train=False).paste is None
     finally:
         MetadataCatalog.pop("config_test_train")
+
+
+def kinds(mapper):
+    names = []
+    for augmentation in mapper.augmentations.augs:
+        inner = getattr(augmentation, "aug", augmentation)
+        names.append(type(inner).__name__)
+    return names
+
+
+def test_without_keys_of_its_own_detectron2s_augmentations_stay(cfg):
+    assert kinds(EMPasteMapper(cfg, is_train=True)) == ["ResizeShortestEdge", "RandomFlip"]
+    cfg.INPUT.CROP.ENABLED = True
+    mapper = EMPasteMapper(cfg, is_train=True)
+    assert kinds(mapper) == ["RandomCrop", "ResizeShortestEdge", "RandomFlip"]
+
+
+def test_large_scale_jitter_stands_in_place_of_the_resizing(cfg):
+    cfg.merge_from_list(["EMPASTE.AUG.LSJ_SIZE", "64", "EMPASTE.AUG.LSJ_SCALE", "(0.5, 1.5)"])
+    mapper = EMPasteMapper(cfg, is_train=True)
+    assert kinds(mapper) == ["ResizeScale", "FixedSizeCrop", "RandomFlip"]
+    resize, crop = mapper.augmentations.augs[:2]
+    assert (resize.min_scale, resize.max_scale) == (0.5, 1.5)
+    assert (resize.target_height, resize.target_width) == crop.crop_size == (64, 64)
+    assert kinds(EMPasteMapper(cfg, is_train=False)) == ["ResizeShortestEdge"]
+    cfg.INPUT.RANDOM_FLIP = "none"
+    assert kinds(EMPasteMapper(cfg, is_train=True)) == ["ResizeScale", "FixedSizeCrop"]
+
+
+def test_colour_comes_first_with_its_own_chance(cfg):
+    cfg.merge_from_list(["EMPASTE.AUG.CONTRAST_PROB", "0.25", "EMPASTE.AUG.CONTRAST", "[1, 2]"])
+    mapper = EMPasteMapper(cfg, is_train=True)
+    assert kinds(mapper) == ["RandomContrast", "ResizeShortestEdge", "RandomFlip"]
+    contrast = mapper.augmentations.augs[0]
+    assert isinstance(contrast, T.RandomApply)
+    assert (contrast.prob, contrast.aug.intensity_min, contrast.aug.intensity_max) == (0.25, 1, 2)
+    cfg.merge_from_list(["EMPASTE.AUG.BRIGHTNESS_PROB", "1.0", "EMPASTE.AUG.LSJ_SIZE", "64"])
+    assert kinds(EMPasteMapper(cfg, is_train=True)) == [
+        "RandomBrightness",
+        "RandomContrast",
+        "ResizeScale",
+        "FixedSizeCrop",
+        "RandomFlip",
+    ]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_augmentations_are_the_same_without_pasting(cfg, tmp_path, enabled):
+    """And boxes are tight, though the crop cuts objects and nothing is pasted."""
+    photo = write_photos(tmp_path / "photos", 1)[0]
+    cfg.merge_from_list(["EMPASTE.AUG.LSJ_SIZE", "64", "EMPASTE.AUG.LSJ_SCALE", "(1.5, 2.0)"])
+    cfg.MODEL.MASK_ON, cfg.INPUT.MASK_FORMAT = True, "bitmask"
+    cfg.EMPASTE.ENABLED = enabled
+    mapper = EMPasteMapper(cfg, is_train=True)
+    assert (mapper.paste is not None) == enabled
+    for seed in range(8):
+        mapped = call(mapper, dict(photo), seed)
+        assert mapped["image"].shape == (3, 64, 64)
+        check_invariants(mapped)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("LSJ_SIZE", -1),
+        ("LSJ_SIZE", True),
+        ("LSJ_SIZE", 64.5),
+        ("LSJ_SCALE", (0.0, 2.0)),
+        ("LSJ_SCALE", (2.0, 1.0)),
+        ("BRIGHTNESS", (0.8,)),
+        ("BRIGHTNESS", (0.8, float("inf"))),
+        ("CONTRAST", ("a", "b")),
+        ("BRIGHTNESS_PROB", 1.5),
+        ("CONTRAST_PROB", float("nan")),
+        ("CONTRAST_PROB", None),
+    ],
+)
+def test_an_augmentation_out_of_range_names_its_key(cfg, key, value):
+    cfg.EMPASTE.AUG[key] = value
+    with pytest.raises(ArgumentError, match=rf"^EMPASTE\.AUG\.{key}: "):
+        EMPasteMapper(cfg, is_train=True)
+
+
+def test_two_crops_are_an_error(cfg):
+    cfg.EMPASTE.AUG.LSJ_SIZE = 64
+    cfg.INPUT.CROP.ENABLED = True
+    with pytest.raises(ArgumentError, match=r"^EMPASTE\.AUG\.LSJ_SIZE: .*INPUT\.CROP\.ENABLED"):
+        EMPasteMapper(cfg, is_train=True)

@@ -526,7 +526,7 @@ def read_only_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any, **given: Any) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("empaste_aug.offline.stages.places.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("empaste_aug.bank.files.tempfile.TemporaryFile", refuse)
 
 
 def test_an_output_that_cannot_be_written_is_found_before_any_work(

@@ -85,7 +85,7 @@ def load_coco(
         DatasetError: the json or the folder is missing, or files are bad and `skip_bad` is False.
     """
     root = Path(root)
-    json_path, folder = _locate(root, split, annotations, images)
+    json_path, folder = locate(root, split, annotations, images)
     report = Report(f"{root.resolve().name} {json_path.stem}")
     file = read_coco(json_path, class_names, report)
 
@@ -130,7 +130,7 @@ def load_coco(
     )
 
 
-def _locate(
+def locate(
     root: Path,
     split: str | None,
     annotations: str | Path | None,

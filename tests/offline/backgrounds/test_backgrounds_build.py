@@ -27,7 +27,7 @@ pytest.importorskip("timm")
 
 from executor_stages import files_of
 
-from empaste_aug import Backgrounds, PoolReader
+from empaste_aug import Backgrounds, EMPaste, PoolReader
 from empaste_aug.offline.classify import Classifier
 from empaste_aug.offline.distract import find_targets
 from empaste_aug.offline.stages.cache import StageCache
@@ -454,3 +454,21 @@ def test_the_pool_takes_the_place_of_photos(finished: Path) -> None:
     drawn = backgrounds.draw(np.random.default_rng(0))
     assert drawn is not None
     assert backgrounds.render(drawn, 40, 80).shape == (40, 80, 3)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_the_mapper_pastes_onto_the_pool(finished: Path, small_bank: Any, tmp_path: Path) -> None:
+    pytest.importorskip("detectron2")
+    from detectron2_data import CLASSES as OF_PHOTOS
+    from detectron2_data import make_mapper, write_photos
+
+    [photo] = write_photos(tmp_path / "photos", 1, size=(64, 64))
+    paste = EMPaste(small_bank, count=2, class_names=OF_PHOTOS, blend="none")
+    backgrounds = Backgrounds(finished / "pool", probability=1.0)
+    mapped = make_mapper(paste, backgrounds=backgrounds, keep_record=True)(photo)
+    drawn = mapped["empaste_record"].background
+    free = ~mapped["instances"].gt_masks.tensor.any(0).numpy()
+    image = mapped["image"].numpy().transpose(1, 2, 0)
+    assert 0 < free.sum() < free.size
+    assert (image[free] == backgrounds.render(drawn, 64, 64)[free]).all()
+    assert len(mapped["instances"]) == len(mapped["empaste_record"].placements) > 0

@@ -1,0 +1,1 @@
+"""What a training run with EM-Paste needs beside the adapters."""
