@@ -17,9 +17,9 @@ leaves_spawned_workers = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <function _MultiProcessingDataLoaderIter:"
     "pytest.PytestUnraisableExceptionWarning"
 )
-"""For tests that leave a loader of spawned workers while these are at work: torch's thread that sends
-a worker's samples may outlive the interpreter, which aborts that worker (seen in one of seven; never
-with forked ones, which end without running an interpreter's end)."""
+"""For tests that leave a loader of spawned workers while these are at work: the thread of torch
+that sends a worker's samples may outlive the interpreter, which aborts that worker (seen in one of
+seven; never with forked ones, which end without running an interpreter's end)."""
 
 
 class KeyedMapper:
