@@ -146,9 +146,12 @@ def test_console_scripts_start_their_tools(
         "empaste-build-backgrounds",
         "empaste-build-bank",
         "empaste-evaluate-bank",
+        "empaste-export-dataset",
+        "empaste-make-longtail",
         "empaste-merge-bank",
         "empaste-preview",
         "empaste-train-classifier",
+        "empaste-train-net",
     }
     for name, command in commands.items():
         tool = name.removeprefix("empaste-").replace("-", "_")
@@ -178,7 +181,8 @@ def adapter_of(name: str) -> str:
 def test_online_half_keeps_to_itself(file: Path) -> None:
     """No import of the offline half, nor of another adapter; frameworks only in adapters."""
     names = imports(file)
-    assert not [name for name in names if is_in(name, "empaste_aug.offline")]
+    for half in ("offline", "export", "training"):
+        assert not [name for name in names if is_in(name, f"empaste_aug.{half}")]
     in_adapters = file.parent.name == "adapters"
     adapters = {name.split(".")[2] for name in names if name.startswith("empaste_aug.adapters.")}
     allowed = {adapter_of(file.stem)} if in_adapters else set()

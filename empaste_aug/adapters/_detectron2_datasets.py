@@ -7,18 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
-from numpy.typing import NDArray
 
 from empaste_aug.adapters._detectron2_masks import encode_rle
 from empaste_aug.bank import MaskBank
+from empaste_aug.bank.source_photos import photos_of, rows_above
 from empaste_aug.imageio import follow_text_link
 from empaste_aug.paste.select import some
-from empaste_aug.types import ArgumentError, BankError, DatasetError, Instance
-
-_SOURCE_BOX = ("source_x0", "source_y0", "source_x1", "source_y1")
+from empaste_aug.types import ArgumentError, DatasetError, Instance
 
 
 def register_bank_dataset(
@@ -49,8 +46,7 @@ def register_bank_dataset(
     if name in DatasetCatalog:
         raise ArgumentError(f"name: a data set {name!r} is already registered")
     bank = bank if isinstance(bank, MaskBank) else MaskBank(bank)
-    rows = _rows(bank, min_score)
-    _check_photos(bank, rows, Path(image_root))
+    photos_of(bank, rows_above(bank, min_score), Path(image_root))  # checks them
     DatasetCatalog.register(name, partial(_load, bank, str(image_root), min_score))
     MetadataCatalog.get(name).set(
         thing_classes=list(bank.categories), image_root=str(image_root), bank=str(bank.path)
@@ -60,7 +56,7 @@ def register_bank_dataset(
 def _load(bank: MaskBank, image_root: str, min_score: float) -> list[dict[str, Any]]:
     """The dicts in detectron2's standard format."""
     dicts: dict[int, dict[str, Any]] = {}
-    for row in _rows(bank, min_score).tolist():
+    for row in rows_above(bank, min_score).tolist():
         entry = bank.index[row]
         height, width = int(entry["source_height"]), int(entry["source_width"])
         image = dicts.setdefault(
@@ -87,43 +83,6 @@ def _load(bank: MaskBank, image_root: str, min_score: float) -> list[dict[str, A
             }
         )
     return [dicts[key] for key in sorted(dicts)]
-
-
-def _rows(bank: MaskBank, min_score: float) -> NDArray[np.int64]:
-    """The cut-outs to use."""
-    return np.flatnonzero(~(np.asarray(bank.index["score"]) < min_score))
-
-
-def _check_photos(bank: MaskBank, rows: NDArray[np.int64], image_root: Path) -> None:
-    """Every cut-out's photo, and its place in it, must be known, and the photo be there."""
-    if rows.size == 0:
-        raise DatasetError(f"{bank.path}: no cut-out is left; lower min_score")
-    index = bank.index[rows]
-    x0, y0, x1, y1 = (index[field] for field in _SOURCE_BOX)
-    known = (index["source_height"] > 0) & (index["source_width"] > 0) & (index["image_row"] >= 0)
-    known &= (x1 - x0 == index["width"]) & (y1 - y0 == index["height"])
-    if not known.all():
-        bad = rows[~known]
-        raise BankError(
-            f"{bank.path}: {bad.size} of {rows.size} cut-outs do not say where in which photo they "
-            f"were cut out (source_size, source_bbox, image_id), the first is row {bad[0]}"
-        )
-    _, first = np.unique(index["image_row"], return_index=True)
-    missing = []
-    for row in rows[first].tolist():
-        file_name = bank.image_file(row)
-        if file_name is None:
-            raise BankError(
-                f"{bank.path}: row {row}: its photo's file name is not recorded "
-                "(photos of build_bank's --extra-labels have none)"
-            )
-        if not (image_root / file_name).is_file():
-            missing.append(file_name)
-    if missing:
-        raise DatasetError(
-            f"{image_root}: {len(missing)} of the bank's {len(first)} photos are missing, the "
-            f"first is {missing[0]}"
-        )
 
 
 def shared_thing_classes(dataset_names: Sequence[str]) -> tuple[str, ...] | None:

@@ -15,11 +15,16 @@ from empaste_aug.types import ArgumentError
 _SHOWN = 20
 
 
-def add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add --dataset, --root and the options that say where a data set's files lie."""
+def add_dataset_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """Add --dataset, --root and the options that say where a data set's files lie.
+
+    Args:
+        parser: gets them.
+        required: whether the first two must be given.
+    """
     group = parser.add_argument_group("data set")
-    group.add_argument("--dataset", required=True, choices=KINDS, help="the kind of data set")
-    group.add_argument("--root", required=True, help="its folder (VOC: .../VOC2012)")
+    group.add_argument("--dataset", required=required, choices=KINDS, help="the kind of data set")
+    group.add_argument("--root", required=required, help="its folder (VOC: .../VOC2012)")
     group.add_argument(
         "--split", help="voc: a file of ImageSets, 'train' by default; coco: 'train2017' by default"
     )

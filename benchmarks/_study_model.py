@@ -1,0 +1,212 @@
+"""The study's detector: a small Mask R-CNN, its training on a CPU, and its predictions."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from detectron2.config import CfgNode, get_cfg
+from detectron2.data import transforms as T  # noqa: N812
+from detectron2.modeling import build_model
+from detectron2.structures import Instances
+from detectron2.utils.events import EventStorage
+from pycocotools import mask as coco_mask
+
+from empaste_aug.imageio import read_image
+from empaste_aug.training.timm_backbone import add_timm_config, set_timm_input
+
+SIDE = 256
+"""Of the training crops, in pixels."""
+
+TEST_SIDE = 320
+"""The longer side of the photos that are evaluated; areas are measured at it too."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a run trains; the same for every variant.
+
+    Attributes:
+        iterations: of `batch_size` images.
+        learning_rate: AdamW's, after a linear warmup of a twentieth; cosine to zero.
+        batch_size: images.
+        weight_decay: AdamW's.
+        ema: decay of the averaged weights that are evaluated.
+    """
+
+    iterations: int = 1800
+    learning_rate: float = 1e-3
+    batch_size: int = 4
+    weight_decay: float = 0.05
+    ema: float = 0.998
+
+    def factor(self, step: int) -> float:
+        """What the learning rate is multiplied by."""
+        warmup = max(1, self.iterations // 20)
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.iterations - warmup)))
+
+
+def augmentations() -> list[T.Augmentation]:
+    """Large-scale jittering for small crops; brightness and contrast as in the paper."""
+    return [
+        T.RandomApply(T.RandomBrightness(0.8, 1.2), prob=0.5),
+        T.RandomApply(T.RandomContrast(0.8, 1.2), prob=0.5),
+        T.ResizeScale(0.6, 1.6, SIDE, SIDE),
+        T.FixedSizeCrop((SIDE, SIDE)),
+        T.RandomFlip(),
+    ]
+
+
+def study_config(num_classes: int) -> CfgNode:
+    """EfficientNet-lite0 with ImageNet weights, FPN of 64 channels, class-agnostic masks."""
+    cfg = get_cfg()
+    add_timm_config(cfg)
+    model = cfg.MODEL
+    model.DEVICE = "cpu"
+    model.WEIGHTS = ""
+    model.MASK_ON = True
+    model.BACKBONE.NAME = "build_timm_fpn_backbone"
+    model.BACKBONE.FREEZE_AT = 2
+    model.FPN.IN_FEATURES = ["res2", "res3", "res4", "res5"]
+    model.FPN.OUT_CHANNELS = 64
+    model.FPN.NORM = "GN"
+    model.ANCHOR_GENERATOR.SIZES = [[16], [32], [64], [128], [256]]
+    model.RPN.IN_FEATURES = ["p2", "p3", "p4", "p5", "p6"]
+    model.RPN.BATCH_SIZE_PER_IMAGE = 64
+    model.RPN.PRE_NMS_TOPK_TRAIN = model.RPN.PRE_NMS_TOPK_TEST = 300
+    model.RPN.POST_NMS_TOPK_TRAIN = model.RPN.POST_NMS_TOPK_TEST = 200
+    model.ROI_HEADS.NAME = "StandardROIHeads"
+    model.ROI_HEADS.IN_FEATURES = ["p2", "p3", "p4", "p5"]
+    model.ROI_HEADS.NUM_CLASSES = num_classes
+    model.ROI_HEADS.BATCH_SIZE_PER_IMAGE = 64
+    model.ROI_HEADS.SCORE_THRESH_TEST = 0.02
+    model.ROI_BOX_HEAD.NAME = "FastRCNNConvFCHead"
+    model.ROI_BOX_HEAD.NUM_FC = 2
+    model.ROI_BOX_HEAD.FC_DIM = 256
+    model.ROI_BOX_HEAD.POOLER_RESOLUTION = 7
+    model.ROI_MASK_HEAD.NAME = "MaskRCNNConvUpsampleHead"
+    model.ROI_MASK_HEAD.NUM_CONV = 4
+    model.ROI_MASK_HEAD.CONV_DIM = 64
+    model.ROI_MASK_HEAD.NORM = "GN"
+    model.ROI_MASK_HEAD.POOLER_RESOLUTION = 14
+    model.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK = True
+    set_timm_input(cfg)
+    return cfg
+
+
+@dataclass
+class Trained:
+    """A finished training.
+
+    Attributes:
+        model: with the averaged weights, in evaluation mode.
+        seconds: that it took.
+        wait_share: of these, waiting for data, after the first 20 steps.
+        losses: the mean total loss of each twentieth of the run.
+    """
+
+    model: torch.nn.Module
+    seconds: float
+    wait_share: float
+    losses: list[float]
+
+
+def train(
+    cfg: CfgNode, loader: Iterable[list[dict[str, Any]]], schedule: Schedule, *, seed: int
+) -> Trained:
+    """Train from ImageNet weights; `loader` never ends."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (detectron2 samples proposals with it)
+    model = build_model(cfg).train()
+    average = copy.deepcopy(model).eval()
+    decayed, others = [], []
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            (decayed if parameter.ndim > 1 else others).append(parameter)
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed}, {"params": others, "weight_decay": 0.0}],
+        lr=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+    )
+    losses, waited = [], []
+    storage = EventStorage()  # detectron2's heads write into it
+    batches = iter(loader)
+    start = time.perf_counter()
+    for step in range(schedule.iterations):
+        before = time.perf_counter()
+        batch = next(batches)
+        waited.append(time.perf_counter() - before)
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.learning_rate * schedule.factor(step)
+        with storage:
+            loss = sum(model(batch).values())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([*decayed, *others], 5.0)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(f"step {step}: the loss is {losses[-1]}")
+        _average(average, model, min(schedule.ema, (1 + step) / (10 + step)))
+    seconds = time.perf_counter() - start
+    parts = np.array_split(np.array(losses), 20)
+    share = sum(waited[20:]) / max(seconds - sum(waited[:20]), 1e-9)
+    return Trained(average, seconds, share, [round(float(part.mean()), 4) for part in parts])
+
+
+@torch.no_grad()
+def _average(average: torch.nn.Module, model: torch.nn.Module, decay: float) -> None:
+    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
+        if value.requires_grad:
+            mean.lerp_(value, 1 - decay)
+
+
+@torch.no_grad()
+def predict(model: torch.nn.Module, photos: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Predictions in COCO's result format, in the photos' own pixels.
+
+    Args:
+        model: as `train` leaves it.
+        photos: dicts with `file_name` and `image_id`.
+    """
+    results = []
+    for photo in photos:
+        image = read_image(photo["file_name"])
+        height, width = image.shape[:2]
+        scale = TEST_SIDE / max(height, width)
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        tensor = torch.from_numpy(small.transpose(2, 0, 1).copy())
+        with torch.autocast("cpu", torch.bfloat16):
+            [output] = model([{"image": tensor, "height": height, "width": width}])
+        results += _as_coco(output["instances"], photo["image_id"])
+    return results
+
+
+def _as_coco(instances: Instances, image_id: str) -> list[dict[str, Any]]:
+    found = []
+    for mask, score, category in zip(
+        instances.pred_masks.numpy(),
+        instances.scores.tolist(),
+        instances.pred_classes.tolist(),
+        strict=True,
+    ):
+        rle = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+        found.append(
+            {
+                "image_id": image_id,
+                "category_id": category,
+                "score": round(score, 5),
+                "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
+            }
+        )
+    return found
