@@ -186,8 +186,7 @@ def predict(model: torch.nn.Module, photos: Sequence[dict[str, Any]]) -> list[di
         size = max(round(width * scale), 1), max(round(height * scale), 1)
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         tensor = torch.from_numpy(small.transpose(2, 0, 1).copy())
-        with torch.autocast("cpu", torch.bfloat16):
-            [output] = model([{"image": tensor, "height": height, "width": width}])
+        [output] = model([{"image": tensor, "height": height, "width": width}])
         results += _as_coco(output["instances"], photo["image_id"])
     return results
 

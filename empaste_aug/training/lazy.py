@@ -1,0 +1,132 @@
+"""Training and evaluation of a LazyConfig, as detectron2's lazyconfig_train_net.py does them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import instantiate
+from detectron2.engine import (
+    AMPTrainer,
+    SimpleTrainer,
+    create_ddp_model,
+    default_writers,
+    hooks,
+)
+from detectron2.evaluation import COCOEvaluator, inference_on_dataset
+from detectron2.utils import comm
+from omegaconf import DictConfig, OmegaConf
+
+from empaste_aug.adapters.detectron2 import EMPasteMapper
+from empaste_aug.training.evaluator import InstanceEvaluator
+from empaste_aug.training.hooks import PERIOD, PasteStatistics
+from empaste_aug.training.statistics import CountingLoader
+from empaste_aug.training.trainer import continue_stream, with_our_hooks
+from empaste_aug.types import ArgumentError
+
+
+def train_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
+    """Train what a LazyConfig describes; the results of the last evaluation.
+
+    The config has detectron2's keys: model, optimizer, lr_multiplier, train and dataloader, whose
+    `train` is best a `build_empaste_train_loader` with an EMPasteMapper, and whose `evaluator` is
+    COCOEvaluator, in whose place InstanceEvaluator comes. With ``train.seed`` or
+    ``dataloader.train.seed`` steps are seeded, as in `EMPasteTrainer`.
+    """
+    model = instantiate(cfg.model).to(cfg.train.device)
+    cfg.optimizer.params.model = model
+    optimizer = instantiate(cfg.optimizer)
+    loader = _train_loader(cfg)
+    model = create_ddp_model(model, **cfg.train.ddp)
+    kind = AMPTrainer if cfg.train.amp.enabled else SimpleTrainer
+    trainer = kind(model, loader, optimizer)
+    checkpointer = DetectionCheckpointer(model, cfg.train.output_dir, trainer=trainer)
+    results: dict[str, Any] = {}
+
+    def evaluate() -> dict[str, Any]:
+        results.clear()
+        results.update(evaluate_model(cfg, model))
+        return dict(results)
+
+    is_main = comm.is_main_process()
+    period = OmegaConf.select(cfg, "train.log_period", default=PERIOD)
+    checkpoints = dict(cfg.train.checkpointer)
+    writers = default_writers(cfg.train.output_dir, cfg.train.max_iter) if is_main else []
+    built = [
+        hooks.IterationTimer(),
+        hooks.LRScheduler(scheduler=instantiate(cfg.lr_multiplier)),
+        hooks.PeriodicCheckpointer(checkpointer, **checkpoints) if is_main else None,
+        hooks.EvalHook(cfg.train.eval_period, evaluate),
+        hooks.PeriodicWriter(writers, period=period) if is_main else None,
+    ]
+    statistics = PasteStatistics(
+        loader,
+        dataset_names=dataset_names(cfg, "train"),
+        image_format=OmegaConf.select(cfg, "dataloader.train.mapper.image_format", default="BGR"),
+        checkpoint_period=checkpoints["period"],
+        period=period,
+    )
+    trainer.register_hooks(with_our_hooks(built, statistics, _seed(cfg)))
+    checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=resume)
+    start = trainer.iter + 1 if resume and checkpointer.has_checkpoint() else 0
+    continue_stream(loader, start)
+    trainer.train(start, cfg.train.max_iter)
+    return results
+
+
+def evaluate_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
+    """Evaluate train.init_checkpoint, or with `resume` the last checkpoint of train.output_dir."""
+    model = instantiate(cfg.model).to(cfg.train.device)
+    model = create_ddp_model(model)
+    checkpointer = DetectionCheckpointer(model, cfg.train.output_dir)
+    checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=resume)
+    return evaluate_model(cfg, model)
+
+
+def evaluate_model(cfg: DictConfig, model: Any) -> dict[str, Any]:
+    """The results of a model on dataloader.test; empty where the config has no evaluator."""
+    if OmegaConf.select(cfg, "dataloader.evaluator") is None:
+        return {}
+    options = dict(cfg.dataloader.evaluator)
+    target = options.pop("_target_")
+    ours = (COCOEvaluator, f"{COCOEvaluator.__module__}.{COCOEvaluator.__qualname__}")
+    if target in (*ours, "detectron2.evaluation.COCOEvaluator"):
+        folder = Path(cfg.train.output_dir) / "inference" / str(options["dataset_name"])
+        options["output_dir"] = options.get("output_dir") or str(folder)
+        evaluator: Any = InstanceEvaluator(**options)
+    else:
+        evaluator = instantiate(cfg.dataloader.evaluator)
+    results: dict[str, Any] = inference_on_dataset(
+        model, instantiate(cfg.dataloader.test), evaluator
+    )
+    return results
+
+
+def dataset_names(cfg: DictConfig, part: str) -> tuple[str, ...]:
+    """The data sets of dataloader.train or dataloader.test, as far as the config names them."""
+    names = OmegaConf.select(cfg, f"dataloader.{part}.dataset.names", default=())
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _train_loader(cfg: DictConfig) -> CountingLoader:
+    """The loader of the config, counted, whose mapper keeps its records."""
+    mapper = OmegaConf.select(cfg, "dataloader.train.mapper")
+    if mapper is None:
+        raise ArgumentError("dataloader.train.mapper: the config has none")
+    mapper = instantiate(mapper)
+    pastes = isinstance(mapper, EMPasteMapper)
+    if pastes:
+        mapper.keep_record = True
+    recipe = cfg.dataloader.train
+    parts = {key: recipe[key] for key in recipe if key not in ("_target_", "mapper")}
+    loader = instantiate({**parts, "_target_": recipe["_target_"], "mapper": mapper})
+    return CountingLoader(loader, (lambda: mapper.paste) if pastes else None)
+
+
+def _seed(cfg: DictConfig) -> int | None:
+    for key in ("train.seed", "dataloader.train.seed"):
+        seed = OmegaConf.select(cfg, key)
+        if seed is not None:
+            return int(seed)
+    return None
