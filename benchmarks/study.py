@@ -82,6 +82,8 @@ def prepare(args: argparse.Namespace) -> None:
     """Link the photos, and run `build_bank` for every bank that the variants name."""
     folder = link_photos(args.root, args.work)
     for name, more in banks_of(args.variants).items():
+        if "--masks" in more and (args.work / name / "manifest.json").exists():
+            continue
         command = [sys.executable, "-m", "empaste_aug.tools.build_bank", "--dataset", "voc"]
         command += ["--root", str(folder), "--split", TRAIN, "--output", str(args.work / name)]
         if "--masks" not in more:

@@ -81,6 +81,7 @@ def _run(args: argparse.Namespace) -> int:
                 labelled=len(build.labelled),
                 work=build.work,
                 side=args.image_size,
+                prompts=None if args.captions is None else build.given_captions(),
             )
         )
         return 0

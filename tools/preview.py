@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 from empaste_aug import EMPaste
 from empaste_aug.offline.command import run_tool
-from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.datasets.arguments import (
+    add_dataset_arguments,
+    add_limit_argument,
+    dataset_from_arguments,
+)
 from empaste_aug.offline.flags import flags_of
 from empaste_aug.offline.pictures import picture_path, write_picture
 from empaste_aug.offline.preview import preview_sheet
@@ -19,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="preview.py", description=__doc__)
     add_dataset_arguments(parser)
+    add_limit_argument(parser)
     parser.add_argument("--bank", required=True, help="the bank's folder")
     parser.add_argument("--output", default="preview.png", help="the picture to write (.png, .jpg)")
     parser.add_argument("--number", type=int, default=12, help="how many samples")

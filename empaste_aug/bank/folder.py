@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from pathlib import Path
 
 from empaste_aug.bank.files import sync_folder
@@ -9,6 +12,37 @@ from empaste_aug.bank.schema import MANIFEST, SHARD_FILE, SHARDS, TABLES, TEMPOR
 from empaste_aug.types import ArgumentError, BankError
 
 _OWN_FILES = tuple(name + ending for name in (MANIFEST, *TABLES) for ending in ("", TEMPORARY))
+
+
+class FolderLock:
+    """The only writer of a folder, until `release` or the end of the process.
+
+    Args:
+        path: the folder; made where missing.
+
+    Raises:
+        BankError: another writer has it. Where the file system has no locks, nobody is noticed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self._descriptor: int | None = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.release()
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise BankError(f"{path}: another process is writing this bank") from error
+
+    def release(self) -> None:
+        """Let others write the folder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __del__(self) -> None:
+        """As `release`."""
+        self.release()
 
 
 def prepare_folder(path: Path, *, overwrite: bool) -> None:

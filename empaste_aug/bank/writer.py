@@ -16,7 +16,7 @@ from empaste_aug.bank import checks
 from empaste_aug.bank.codec import encode_alpha, encode_rgb
 from empaste_aug.bank.description import describe_build
 from empaste_aug.bank.files import atomic_file, sha256_of
-from empaste_aug.bank.folder import prepare_folder
+from empaste_aug.bank.folder import FolderLock, check_folder, prepare_folder
 from empaste_aug.bank.images import ImageTableBuilder, SourceImage
 from empaste_aug.bank.matte import flatten_outside
 from empaste_aug.bank.schema import (
@@ -97,6 +97,8 @@ class BankWriter:
         self.categories: list[str] = self._description["categories"]
         self._codec = codec
         self._jpeg_quality = jpeg_quality
+        check_folder(self.path, overwrite=overwrite)
+        self._lock = FolderLock(self.path)
         prepare_folder(self.path, overwrite=overwrite)
         self._shard: ShardWriter | None = None
         self._images = ImageTableBuilder()
@@ -194,6 +196,7 @@ class BankWriter:
         except BaseException:
             self._abort()
             raise
+        self._lock.release()
         self._state = "finished"
 
     def __enter__(self) -> BankWriter:
@@ -218,6 +221,7 @@ class BankWriter:
 
     def _abort(self) -> None:
         self._state = "aborted; the build is unfinished"
+        self._lock.release()
         if self._shard is not None:
             self._shard.abort()
             self._shard = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Mapping
 
@@ -46,7 +47,9 @@ def run_tool(
         print(f"error: {message}", file=sys.stderr)
         return USAGE_ERROR
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "; make room and give the same command again" if full else ""
+        print(f"error: {error}{remedy}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         print(f"\n{on_interrupt}", file=sys.stderr)

@@ -66,7 +66,10 @@ def check_output(path: Path, description: Mapping[str, Any], *, overwrite: bool)
     """
     finished = is_finished(path)
     if finished and not overwrite:
-        check_settings(path, description)
+        try:
+            check_settings(path, description)
+        except PoolError as error:
+            raise PoolError(f"{error}; overwrite=True makes the pool anew") from error
     elif not overwrite:
         check_header(path / JOURNAL, dict(description))
     problem = why_not_writable(path)

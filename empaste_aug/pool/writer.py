@@ -235,8 +235,11 @@ class PoolWriter:
 
     def _known_rows(self) -> dict[str, int]:
         """The row of each key of the finished pool; none where an image of it is not sound."""
-        manifest = check_settings(self.path, self._description)
-        rows = sound_rows(self.path, manifest, self._description)
+        try:
+            manifest = check_settings(self.path, self._description)
+            rows = sound_rows(self.path, manifest, self._description)
+        except PoolError as error:
+            raise PoolError(f"{error}; overwrite=True makes the pool anew") from error
         if not rows:
             _logger.warning(
                 f"{self.path}: images of the finished pool are missing or damaged; they have to be "

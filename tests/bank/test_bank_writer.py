@@ -223,3 +223,16 @@ def test_other_peoples_files_are_never_touched(tmp_path, name, overwrite):
     assert file.read_text() == "{}"
     with pytest.raises(ArgumentError, match="is a file"):
         BankWriter(file, categories=["a"], overwrite=overwrite)
+
+
+def test_two_writers_do_not_write_one_bank(tmp_path):
+    first = BankWriter(tmp_path / "bank", categories=["cat"])
+    with pytest.raises(BankError, match="another process is writing this bank"):
+        BankWriter(tmp_path / "bank", categories=["cat"])
+    first.add(**good())
+    first.close()
+    with pytest.raises(ArgumentError, match="holds a finished bank"):
+        BankWriter(tmp_path / "bank", categories=["cat"])
+    with BankWriter(tmp_path / "bank", categories=["cat"], overwrite=True) as second:
+        second.add(**good())
+    assert len(MaskBank(tmp_path / "bank")) == 1

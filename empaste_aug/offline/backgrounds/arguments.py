@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +76,34 @@ def background_options_from_arguments(args: argparse.Namespace, dataset: Dataset
     }
 
 
+@contextmanager
+def _called(flag: str) -> Iterator[None]:
+    """Call a model by its option, of which there are several."""
+    try:
+        yield
+    except ArgumentError as error:
+        what, colon, rest = str(error).partition(": ")
+        named = f"{flag}: {rest}" if colon and what == "model" else str(error)
+        raise ArgumentError(named) from error
+
+
 def _models(
     args: argparse.Namespace, dataset: Dataset, settings: PoolSettings, judges: list[str]
 ) -> dict[str, Any]:
     models: dict[str, Any] = {}
     generated = "generated" in settings.sources
     if generated and args.captions is None:
-        models["captioner"] = _captioner(args)
+        with _called("--caption-model"):
+            models["captioner"] = _captioner(args)
     if generated:
-        models["synthesizer"] = _synthesizer(args, dataset)
+        with _called("--image-model"):
+            models["synthesizer"] = _synthesizer(args, dataset)
     if generated or "clip" in judges:
-        models["ranker"] = ClipRanker(args.clip_model, args.clip_pretrained, device=args.device)
+        with _called("--clip-model"):
+            models["ranker"] = ClipRanker(args.clip_model, args.clip_pretrained, device=args.device)
     if args.inpaint_model != OPENCV and "inpainted" in settings.sources:
-        models["inpainter"] = _inpainter(args, dataset)
+        with _called("--inpaint-model"):
+            models["inpainter"] = _inpainter(args, dataset)
     return models
 
 
@@ -232,8 +249,9 @@ def _judges(args: argparse.Namespace) -> dict[str, Any]:
         classifier = classifier_of_bank(bank)
         if classifier is None:
             print(
-                f"{bank.path}: the classifier that it was made with is not at hand (the work "
-                "folder beside it is gone): it does not judge; --classifier names another",
+                f"{bank.path}: its classifier does not judge, as it is not in the work folder "
+                "beside the bank (it never was, of a bank made with --classifier): give it with "
+                "--classifier",
                 file=sys.stderr,
             )
     names = args.judges

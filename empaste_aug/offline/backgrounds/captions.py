@@ -105,6 +105,10 @@ class GivenCaptionStage(PhotoStage):
             )
         super().__init__(work, {"captioner": "given", "captions": count, "seed": seed})
 
+    def number(self, photo: Photo) -> int:
+        """How many captions a photo has."""
+        return len(self._given[photo.name])
+
     def token(self, photo: Photo) -> str:
         """The photo's captions are a part of it."""
         return digest_of([photo.digest, self._given[photo.name]])

@@ -114,6 +114,7 @@ def estimate(
     labelled: int,
     work: Path,
     side: int | None = None,
+    prompts: int | None = None,
 ) -> str:
     """Counts, disk and time of a build, for people; nothing is computed.
 
@@ -126,12 +127,14 @@ def estimate(
         unlabelled, labelled: photos without and with a class.
         work: the build's work folder.
         side: of the images, in pixels; None for `SIDE`.
+        prompts: how many captions there are; None: of each photo as many as the settings want.
     """
     pixels = (side or SIDE) ** 2
     items: dict[str, int] = {}
     disk: list[tuple[str, float]] = []
     if "generated" in settings.sources:
-        prompts = captioned * settings.captions_per_photo
+        if prompts is None:
+            prompts = captioned * settings.captions_per_photo
         images = prompts * settings.images_per_caption
         items |= {"caption": captioned, "distract": captioned, "synthesize": images}
         items["rank"] = captioned

@@ -215,6 +215,18 @@ class BackgroundStages:
         """The photos with a class."""
         return [photo for photo in self.all_photos if photo.labels]
 
+    def given_captions(self) -> int:
+        """How many of the user's captions are used.
+
+        Raises:
+            ArgumentError: there is no file of captions.
+            DatasetError: it cannot be read, or a photo has no caption in it.
+        """
+        stage = self.caption_stage
+        if not isinstance(stage, GivenCaptionStage):
+            raise ArgumentError("captions: are a model's")
+        return sum(stage.number(photo) for photo in self.photos)
+
     def config(self) -> dict[str, Any]:
         """What the pool depends on, as JSON values."""
         stages = {

@@ -32,8 +32,13 @@ class Shard:
         """Check the numbers."""
         if self.count < 1 or not 0 <= self.index < self.count:
             raise ArgumentError(
-                f"shard: {self} is not i/n with i in 0 .. n - 1: of 4 parts the first is 0/4, "
-                "the last 3/4"
+                f"shard: {self} is not i/n with i in 0 .. n - 1"
+                + (
+                    f": of {self.count} parts the first is 0/{self.count}, the last "
+                    f"{self.count - 1}/{self.count}"
+                    if self.count > 0
+                    else ""
+                )
             )
 
     @classmethod

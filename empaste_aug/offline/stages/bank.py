@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -143,7 +143,7 @@ class BankStage:
         )
         kept = select(choices, quality, self.cut, pairs, anothers=anothers)
         history = foregrounds.history(statistics)
-        self.classes = self._count(photos, choices, kept, anothers, history)
+        self.classes = self._count(photos, choices, quality, kept, anothers, history)
         rows = np.flatnonzero(kept)
         if rows.size == 0:
             raise ArgumentError(
@@ -198,6 +198,7 @@ class BankStage:
         self,
         photos: Sequence[Photo],
         choices: Sequence[Choice],
+        quality: NDArray[np.float64],
         kept: NDArray[np.bool_],
         anothers: NDArray[np.bool_],
         history: Mapping[int, Sequence[Sequence[float]]],
@@ -212,25 +213,30 @@ class BankStage:
         )
         left_out = Counter(choices[row].category_id for row in np.flatnonzero(anothers).tolist())
         changed = Counter(choice.category_id for choice in choices if choice.changed)
-        scores: dict[int, list[float]] = defaultdict(list)
-        for choice, keep in zip(choices, kept, strict=True):
-            if keep:
-                scores[choice.category_id].append(choice.score)
+        means: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        for row in np.flatnonzero(kept).tolist():
+            means[choices[row].category_id].append((choices[row].score, float(quality[row])))
         return [
             ClassCount(
                 name=name,
                 pairs=pairs[category],
                 without_segment=pairs[category] - first[category],
                 anothers=left_out[category],
-                cut=chosen[category] - left_out[category] - len(scores[category]),
-                kept=len(scores[category]),
+                cut=chosen[category] - left_out[category] - len(means[category]),
+                kept=len(means[category]),
                 further=further[category],
                 changed=changed[category],
-                mean_score=float(np.mean(scores[category])) if scores[category] else None,
+                mean_score=_mean(score for score, _ in means[category]),
+                mean_quality=_mean(worth for _, worth in means[category]),
                 rounds=history.get(category, ()),
             )
             for category, name in enumerate(self.class_names)
         ]
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return float(np.mean(found)) if found else None
 
 
 def _limits(cut: Cut) -> str:

@@ -25,7 +25,9 @@ class ClassCount:
         kept: masks in the bank, further instances too.
         further: of these, further instances: beside the first mask of their pair.
         changed: choices in which EM differs from step 1.
-        mean_score: of the masks kept; None where there are none.
+        mean_score: of the masks kept; None where there are none. It is the classifier's
+            probability, which is high for most wrong masks too.
+        mean_quality: likewise; how much is believed of them.
         rounds: per round of EM: photos changed, inliers, mean distance.
     """
 
@@ -38,6 +40,7 @@ class ClassCount:
     further: int
     changed: int
     mean_score: float | None
+    mean_quality: float | None
     rounds: Sequence[Sequence[float]] = ()
 
 
@@ -130,11 +133,14 @@ def _class_table(classes: Sequence[ClassCount]) -> list[str]:
         "further",
         "changed by EM",
         "mean score",
+        "mean quality",
     )
     lines = [f"{'class':<{width}}" + "".join(f"{title:>15}" for title in head)]
     for row in classes:
-        score = "" if row.mean_score is None else f"{row.mean_score:.3f}"
+        means = [
+            "" if mean is None else f"{mean:.3f}" for mean in (row.mean_score, row.mean_quality)
+        ]
         counts = (row.pairs, row.without_segment, row.anothers, row.cut, row.kept, row.further)
-        cells = (*counts, row.changed, score)
+        cells = (*counts, row.changed, *means)
         lines.append(f"{row.name:<{width}}" + "".join(f"{cell:>15}" for cell in cells))
     return lines

@@ -315,7 +315,7 @@ def test_a_bank_without_its_classifier_leaves_clip_to_judge(
 ) -> None:
     assert main(command(tmp_path, "--bank", str(small_bank.path), "--dry-run")) == 0
     told = capsys.readouterr().err
-    assert "the classifier that it was made with is not at hand" in told
+    assert "its classifier does not judge" in told
     assert "is visible are rejected by: clip\n" in told
 
 
@@ -360,9 +360,9 @@ def test_a_share_of_the_photos(finished: Path, command: Command, tmp_path: Path)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (["--image-model", "/no/such/model"], "/no/such/model"),
-        (["--caption-model", "/no/such/model"], "/no/such/model"),
-        (["--clip-model", "NoSuchModel"], "NoSuchModel"),
+        (["--image-model", "/no/such/model"], "--image-model: the folder /no/such/model"),
+        (["--caption-model", "/no/such/model"], "--caption-model: the folder /no/such/model"),
+        (["--clip-model", "NoSuchModel"], "--clip-model: open_clip has no 'NoSuchModel'"),
         (["--keep-per-caption", "9"], "keep"),
         (["--share", "0"], "share"),
         (["--captions", "missing.json"], "missing.json"),
@@ -385,6 +385,29 @@ def test_bad_options_are_named(
     assert error.startswith("error: ")
     assert said in error
     assert not (tmp_path / "pool").exists()
+
+
+def test_a_dry_run_counts_the_users_captions(
+    root: Path, command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_text("file_name,caption\n" + "".join(f"p{n}.png,A field\n" for n in range(NUMBER)))
+    assert main(command(tmp_path, "--captions", str(path), "--dry-run")) == 0
+    assert f"synthesize  {NUMBER * 3:>12,} images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("table", ["index.npy", "provenance.jsonl", "manifest.json"])
+def test_a_pool_without_sound_tables_says_what_helps(
+    finished: Path, command: Command, tmp_path: Path, table: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    shutil.copytree(finished / "pool", tmp_path / "pool")
+    (tmp_path / "pool" / table).write_bytes(b"{")
+    work = ("--work", str(finished / "pool.work"))
+    assert main(command(tmp_path, *work)) == 2
+    assert "--overwrite makes the pool anew" in capsys.readouterr().err
+    assert main(command(tmp_path, *work, "--overwrite")) == 0
+    assert files_of(tmp_path / "pool") == files_of(finished / "pool")
 
 
 def test_photos_without_a_given_caption_are_named(
@@ -434,7 +457,9 @@ def test_a_full_disk_is_told(
     with monkeypatch.context() as patch:
         patch.setattr(StageCache, "write", full)
         assert main(command(tmp_path)) == 2
-    assert "No space left on device" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "No space left on device" in told
+    assert "make room and give the same command again" in told
     made = files_of(tmp_path, "*.npz")
     assert main(command(tmp_path)) == 0
     assert made.items() <= files_of(tmp_path, "*.npz").items()
