@@ -21,7 +21,9 @@ def half_of(image_id: str) -> int:
     return hashlib.sha256(image_id.encode()).digest()[0] % 2
 
 
-def split(labels: Mapping[str, Sequence[int]], *, train_share: float) -> dict[str, list[str]]:
+def split(
+    labels: Mapping[str, Sequence[int]], *, train_share: float = TRAIN_SHARE
+) -> dict[str, list[str]]:
     """Image ids to train and to evaluate on.
 
     Evaluation takes photos of half 1 alone. Of these so many go to training that it has the share;
@@ -48,18 +50,17 @@ def split(labels: Mapping[str, Sequence[int]], *, train_share: float) -> dict[st
     return {TRAIN: sorted(train), EVAL: sorted(rest)}
 
 
-def write_split(root: Path, split_name: str) -> dict[str, list[str]]:
-    """Split a VOC data set's photos once and for all, into `SPLIT`."""
-    dataset = load_dataset("voc", root, split=split_name)
-    labels = {image.image_id: image.labels for image in dataset.images}
-    found = split(labels, train_share=TRAIN_SHARE)
-    SPLIT.write_text(json.dumps(found, indent=1) + "\n")
+def write_split(root: Path, path: Path = SPLIT) -> dict[str, list[str]]:
+    """Split a VOC folder's annotated photos into `path`, as was done once for all."""
+    dataset = load_dataset("voc", root, split="train")
+    found = split({image.image_id: image.labels for image in dataset.images})
+    path.write_text(json.dumps(found, indent=1) + "\n")
     return found
 
 
-def link_photos(root: Path, folder: Path) -> Path:
+def link_photos(root: Path, folder: Path, published: Path = SPLIT) -> Path:
     """A VOC folder of links to another one, with the study's two splits; its path."""
-    found = json.loads(SPLIT.read_text())
+    found = json.loads(published.read_text())
     target = folder / "VOC2012"
     target.mkdir(parents=True, exist_ok=True)
     for name in ("Annotations", "JPEGImages", "SegmentationClass", "SegmentationObject"):

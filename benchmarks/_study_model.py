@@ -158,7 +158,7 @@ def train(
             raise FloatingPointError(f"step {step}: the loss is {losses[-1]}")
         _average(average, model, min(schedule.ema, (1 + step) / (10 + step)))
     seconds = time.perf_counter() - start
-    parts = np.array_split(np.array(losses), 20)
+    parts = np.array_split(np.array(losses), min(20, len(losses)))
     share = sum(waited[20:]) / max(seconds - sum(waited[:20]), 1e-9)
     return Trained(average, seconds, share, [round(float(part.mean()), 4) for part in parts])
 

@@ -55,9 +55,15 @@ def evaluate(truth: Any, results: Sequence[Mapping[str, Any]], work: Path) -> di
         "ap_small": usual.ap(area="small"),
         "ap_medium": usual.ap(area="medium"),
         "ap_large": usual.ap(area="large"),
-        "ap50_rare_half": float(np.nanmean(per_class[rare])),
+        "ap50_rare_half": _mean(per_class[rare]),
     }
     return {name: f"{value:.3f}" for name, value in values.items()}
+
+
+def _mean(values: np.ndarray) -> float:
+    """Of the classes that have objects; NaN where none has."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def _large(

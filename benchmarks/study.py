@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _study_data import EVAL, TRAIN, link_photos
+from _study_data import EVAL, SPLIT, TRAIN, link_photos
 from _study_model import Schedule, predict, study_config, train
 from _study_report import evaluate, write_report
 from _study_variants import EXPERIMENTS, VARIANTS, banks_of, training_loader
@@ -52,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     prepare = commands.add_parser("prepare", help="link the photos, build the banks")
     prepare.add_argument("--root", type=Path, required=True, help="coco_as_voc's VOC2012 folder")
     prepare.add_argument("--extra-labels", type=Path, help="photos for the classifier alone")
+    prepare.add_argument("--split", type=Path, default=SPLIT, help="the published split's json")
     prepare.add_argument("--workers", type=int, default=2)
     prepare.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     run = commands.add_parser("run", help="train and evaluate what has no row yet")
@@ -63,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--results", type=Path, default=RESULTS)
     report = commands.add_parser("report", help="tables and intervals from the rows")
     report.add_argument("--results", type=Path, default=RESULTS)
+    report.add_argument("--output", type=Path, default=STUDY, help="has markers for the tables")
     report.add_argument("--rounds", type=int, default=1000, help="of the bootstrap")
     return parser
 
@@ -74,13 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif args.command == "run":
         run(args)
     else:
-        write_report(STUDY, read_rows(args.results), args.work, rounds=args.rounds)
+        write_report(args.output, read_rows(args.results), args.work, rounds=args.rounds)
     return 0
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Link the photos, and run `build_bank` for every bank that the variants name."""
-    folder = link_photos(args.root, args.work)
+    folder = link_photos(args.root, args.work, args.split)
     for name, more in banks_of(args.variants).items():
         if "--masks" in more and (args.work / name / "manifest.json").exists():
             continue

@@ -1,0 +1,128 @@
+"""The study runs from photos to its tables, at a tiny size; and its figures are those by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("detectron2")
+pytest.importorskip("timm")
+
+from dataset_files import VOCFiles
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def study(monkeypatch):
+    """The script; threads and detectron2's catalogue are afterwards as they were."""
+    import torch
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    threads = torch.get_num_threads()
+    yield import_module("study")
+    torch.set_num_threads(threads)
+    for name in [name for name in DatasetCatalog if name.startswith("study_")]:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def test_the_split_is_as_told(study):
+    """Evaluation takes photos of half 1 alone; a class keeps a photo there; the share is met."""
+    data = import_module("_study_data")
+    rng = np.random.default_rng(0)
+    labels = {f"{n:06d}": tuple(rng.choice(6, rng.integers(1, 4), False)) for n in range(160)}
+    found = data.split(labels)
+    train, evaluate = found["study_train"], found["study_eval"]
+    assert sorted(train + evaluate) == sorted(labels)
+    assert {data.half_of(name) for name in evaluate} == {1}
+    assert len(train) == 88
+    there = Counter(label for name in evaluate for label in labels[name])
+    assert all(there[label] >= 1 for label in range(6))
+    assert data.split(dict(reversed(labels.items()))) == found
+
+
+def test_the_schedule(study):
+    schedule = import_module("_study_model").Schedule(iterations=100)
+    assert [schedule.factor(step) for step in (0, 4)] == [pytest.approx(0.2), 1.0]
+    assert schedule.factor(5) == 1.0
+    assert schedule.factor(52) == pytest.approx(0.508, abs=0.001)
+    assert schedule.factor(99) < 0.001
+
+
+class KnownMatches:
+    """AP is the mean over the drawn images of their own worth."""
+
+    def __init__(self, worth):
+        self.worth = np.array(worth, float)
+        self.image_ids = list(range(len(worth)))
+
+    def ap(self, *, images=None):
+        return float(self.worth[np.arange(len(self.worth)) if images is None else images].mean())
+
+
+def test_a_paired_difference(study):
+    paired = import_module("_study_report").paired
+    noise = np.random.default_rng(1).normal(0, 30, 400)
+    first = [KnownMatches(noise + 12 + seed) for seed in (0, 1)]
+    second = [KnownMatches(noise + 10 + seed) for seed in (0, 1)]
+    difference, low, high, relative = paired(first, second, 200)
+    assert (difference, low, high) == pytest.approx((2, 2, 2))  # the photos' noise is shared
+    assert relative == pytest.approx(first[0].ap() / second[0].ap() - 1, rel=0.1)
+    other = [KnownMatches(np.random.default_rng(2).normal(10, 30, 400)) for _ in (0, 1)]
+    _, low, high, _ = paired(first, other, 200)
+    assert high - low > 4
+
+
+def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
+    files = VOCFiles(tmp_path / "VOC2012")
+    for number in range(8):
+        names = {12: "dog", 8: "cat"} if number % 2 else {15: "person", 7: "car"}
+        objects, classes = np.zeros((2, 70, 100), np.uint8)
+        for row, category in enumerate(names):
+            place = np.s_[5 + 20 * row : 45 + 20 * row, 5 + 45 * row : 45 + 45 * row]
+            objects[place], classes[place] = row + 1, category
+        files.add(
+            f"2008_{number:06d}",
+            list(names.values()),
+            objects=objects,
+            classes=classes,
+            height=70,
+            width=100,
+        )
+    split = tmp_path / "split.json"
+    ids = files.ids
+    split.write_text(f'{{"study_train": {ids[:5]!r}, "study_eval": {ids[5:]!r}}}'.replace("'", '"'))
+    work, results = tmp_path / "work", tmp_path / "rows.csv"
+
+    def call(*arguments):
+        assert study.main(["--work", str(work), *arguments]) == 0
+
+    call("prepare", "--root", str(files.root), "--split", str(split), "--variants", "gt_only")
+    runs = ["run", "--variants", "gt_only", "gt_paste", "--seeds", "0", "--iterations", "2"]
+    call(*runs, "--results", str(results))
+    rows = study.read_rows(results)
+    assert [row["variant"] for row in rows] == ["gt_only", "gt_paste"]
+    assert list(rows[0]) == study.FIELDS
+    assert all(0 <= float(row["ap50_large"]) <= 100 for row in rows)
+    before = results.read_bytes()
+    page = tmp_path / "STUDY.md"
+    page.write_text("head\n<!-- tables -->\nold\n<!-- end of tables -->\ntail\n")
+    call("report", "--results", str(results), "--output", str(page), "--rounds", "5")
+    text = page.read_text()
+    assert text.startswith("head\n")
+    assert text.endswith("tail\n")
+    assert "old" not in text
+    assert "| gt_paste - gt_only | 1 |" in text
+    assert results.read_bytes() == before
