@@ -165,7 +165,8 @@ def paired(
             np.mean([first[i].ap(images=images) - second[i].ap(images=images) for i in chosen])
         )
     low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(means[0] - means[1]), float(low), float(high), float(means[0] / means[1] - 1)
+    relative = means[0] / means[1] - 1 if means[1] > 0 else float("nan")
+    return float(means[0] - means[1]), float(low), float(high), float(relative)
 
 
 def _results(work: Path, row: Mapping[str, str]) -> Any:
