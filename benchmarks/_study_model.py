@@ -12,13 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from detectron2.config import CfgNode, get_cfg
+from detectron2.config import CfgNode
 from detectron2.data import transforms as T  # noqa: N812
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from detectron2.utils.events import EventStorage
 from pycocotools import mask as coco_mask
 
+from empaste_aug.configs.mask_rcnn_tiny import tiny_mask_rcnn
 from empaste_aug.imageio import read_image
 from empaste_aug.training.timm_backbone import add_timm_config, set_timm_input
 
@@ -67,37 +68,21 @@ def augmentations() -> list[T.Augmentation]:
 
 
 def study_config(num_classes: int) -> CfgNode:
-    """EfficientNet-lite0 with ImageNet weights, FPN of 64 channels, class-agnostic masks."""
-    cfg = get_cfg()
+    """The demo's small Mask R-CNN on EfficientNet-lite0 with ImageNet weights, a size larger."""
+    cfg = tiny_mask_rcnn(num_classes)
     add_timm_config(cfg)
     model = cfg.MODEL
-    model.DEVICE = "cpu"
-    model.WEIGHTS = ""
-    model.MASK_ON = True
     model.BACKBONE.NAME = "build_timm_fpn_backbone"
     model.BACKBONE.FREEZE_AT = 2
     model.FPN.IN_FEATURES = ["res2", "res3", "res4", "res5"]
-    model.FPN.OUT_CHANNELS = 64
-    model.FPN.NORM = "GN"
     model.ANCHOR_GENERATOR.SIZES = [[16], [32], [64], [128], [256]]
-    model.RPN.IN_FEATURES = ["p2", "p3", "p4", "p5", "p6"]
-    model.RPN.BATCH_SIZE_PER_IMAGE = 64
     model.RPN.PRE_NMS_TOPK_TRAIN = model.RPN.PRE_NMS_TOPK_TEST = 300
     model.RPN.POST_NMS_TOPK_TRAIN = model.RPN.POST_NMS_TOPK_TEST = 200
-    model.ROI_HEADS.NAME = "StandardROIHeads"
-    model.ROI_HEADS.IN_FEATURES = ["p2", "p3", "p4", "p5"]
-    model.ROI_HEADS.NUM_CLASSES = num_classes
     model.ROI_HEADS.BATCH_SIZE_PER_IMAGE = 64
     model.ROI_HEADS.SCORE_THRESH_TEST = 0.02
-    model.ROI_BOX_HEAD.NAME = "FastRCNNConvFCHead"
-    model.ROI_BOX_HEAD.NUM_FC = 2
     model.ROI_BOX_HEAD.FC_DIM = 256
-    model.ROI_BOX_HEAD.POOLER_RESOLUTION = 7
-    model.ROI_MASK_HEAD.NAME = "MaskRCNNConvUpsampleHead"
     model.ROI_MASK_HEAD.NUM_CONV = 4
-    model.ROI_MASK_HEAD.CONV_DIM = 64
     model.ROI_MASK_HEAD.NORM = "GN"
-    model.ROI_MASK_HEAD.POOLER_RESOLUTION = 14
     model.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK = True
     set_timm_input(cfg)
     return cfg

@@ -129,7 +129,7 @@ def describe(name: str, seed: int, schedule: Schedule, work: Path) -> dict[str, 
     """What a run is known by."""
     variant = VARIANTS[name]
     bank = None if variant.bank is None else MaskBank(work / variant.bank)
-    settings = [asdict(variant), asdict(schedule), study_config(20).dump()]
+    settings = [asdict(variant), asdict(schedule), study_config(20).MODEL.dump()]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return {
         "experiment": EXPERIMENTS[name],
