@@ -12,6 +12,7 @@ import numpy as np
 from _study_data import EVAL
 from _study_model import TEST_SIDE
 
+from empaste_aug.bank import MaskBank
 from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.training.instance_ap import Matches, match_instances
 
@@ -33,6 +34,9 @@ COMPARISONS = [
     ("paste_random", "no_em"),
     ("balanced_no_paste", "pseudo_only"),
     ("paste_balanced", "balanced_no_paste"),
+    ("longtail_uniform", "longtail_plain"),
+    ("longtail_balanced", "longtail_plain"),
+    ("paste_random", "bg_object_free"),
     ("paste_random", "bg_black"),
     ("paste_random", "paste_2"),
     ("paste_random", "paste_6"),
@@ -41,11 +45,13 @@ COMPARISONS = [
 ]
 
 
-def evaluate(truth: Any, results: Sequence[Mapping[str, Any]], work: Path) -> dict[str, str]:
-    """The AP columns of a row."""
+def evaluate(truth: Any, results: Sequence[Mapping[str, Any]], bank: MaskBank) -> dict[str, str]:
+    """The AP columns of a row; rare are the classes with the fewest cut-outs in the bank, half."""
     usual = match_instances(truth, results)
     large, large_4 = _large(truth, results), _large(truth, results, SUPER_CLASSES)
-    rare = _rare_half(work)
+    found = dict(zip(bank.categories, bank.class_counts().tolist(), strict=True))
+    counts = [found[name] for name in usual.class_names]
+    rare = np.argsort(counts, kind="stable")[: len(counts) // 2]
     per_class = usual.ap_per_class(iou=0.5)
     values = {
         "ap50": usual.ap(iou=0.5),
@@ -74,15 +80,6 @@ def _large(
     return match_instances(
         truth, results, areas=LARGE, iou_thresholds=[0.5], groups=groups, long_side=TEST_SIDE
     )
-
-
-def _rare_half(work: Path) -> list[int]:
-    """The classes with the fewer training photos."""
-    dataset = load_dataset("voc", work / "VOC2012", split="study_train", check="header")
-    count = np.zeros(len(dataset.class_names), int)
-    for image in dataset.images:
-        count[list(image.labels)] += 1
-    return np.argsort(count, kind="stable")[: len(count) // 2].tolist()
 
 
 def write_report(path: Path, rows: Sequence[Mapping[str, str]], work: Path, *, rounds: int) -> None:

@@ -27,7 +27,14 @@ import torch
 from _study_data import EVAL, SPLIT, TRAIN, link_photos
 from _study_model import Schedule, predict, study_config, train
 from _study_report import evaluate, write_report
-from _study_variants import EXPERIMENTS, VARIANTS, banks_of, training_loader
+from _study_variants import (
+    EXPERIMENTS,
+    LONG_TAIL,
+    VARIANTS,
+    banks_of,
+    make_long_tail,
+    training_loader,
+)
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from empaste_aug.bank import MaskBank
@@ -53,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     prepare.add_argument("--root", type=Path, required=True, help="coco_as_voc's VOC2012 folder")
     prepare.add_argument("--extra-labels", type=Path, help="photos for the classifier alone")
     prepare.add_argument("--split", type=Path, default=SPLIT, help="the published split's json")
+    prepare.add_argument("--object-free", type=Path, help="a folder of photos without any class")
     prepare.add_argument("--workers", type=int, default=2)
     prepare.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     run = commands.add_parser("run", help="train and evaluate what has no row yet")
@@ -94,6 +102,11 @@ def prepare(args: argparse.Namespace) -> None:
                 command += ["--extra-labels", str(args.extra_labels), "--extra-for", "classifier"]
         print("+", " ".join([*command, *more]), flush=True)
         subprocess.run([*command, *more], check=True)
+    if any(VARIANTS[name].bank == LONG_TAIL for name in args.variants):
+        make_long_tail(args.work)
+    pool = args.work / "pool_object_free"
+    if args.object_free is not None and not pool.exists():
+        pool.symlink_to(args.object_free.resolve())
 
 
 def run(args: argparse.Namespace) -> None:
@@ -118,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
             runs = args.work / "runs"
             runs.mkdir(exist_ok=True)
             (runs / f"{name}-{seed}-{row['config_hash']}.json").write_text(json.dumps(results))
-            row |= evaluate(truth, results, args.work)
+            row |= evaluate(truth, results, MaskBank(args.work / variant.bank))
             row["seconds"] = f"{trained.seconds:.0f}"
             row["wait_share"] = f"{trained.wait_share:.4f}"
             append(args.results, row)

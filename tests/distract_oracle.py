@@ -72,6 +72,7 @@ def written(name: str) -> tuple[str, ...]:
             forms += [part for part in word.split("/") if part]
         else:
             forms += [word, plural(word)]
+    forms += [plural(word) for word in entry.get("adjectives", []) if "/" not in word]
     return tuple(forms)
 
 
@@ -133,6 +134,6 @@ def keeps() -> frozenset[tuple[str, ...]]:
 
 def listed() -> Iterator[tuple[str, str, str]]:
     for name, entry in CLASSES.items():
-        for key in ("synonyms", "keep", "verbs", "pronouns", "endings", "names"):
+        for key in ("synonyms", "keep", "verbs", "pronouns", "endings", "names", "adjectives"):
             for text in entry.get(key, []):
                 yield name, key, text

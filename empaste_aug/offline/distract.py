@@ -7,13 +7,15 @@ replaced by a random distractor of the class's supercategory. The words are thos
 One supercategory is not as in Table 6. It lists monkey and gorilla for the person; a caption that
 says what a person looks like or is called (an elderly black man, president Smith) would become a
 slur, and prompts are kept in the pool and shown on its contact sheets. So people become a kangaroo,
-an otter or a squirrel, and adjectives of descent, nation, faith, skin, hair, body and age right
-before them go, as does a name right behind them. For the paper's own words give a vocabulary with
+an otter or a squirrel, and adjectives of descent, nation, faith, disability, skin, hair, body,
+undress and age right before them go, as do a name and what tells of faith or disability right
+behind them. For the paper's own words give a vocabulary with
 ``person: {like: person, distractors: [monkey, gorilla]}``.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
@@ -60,12 +62,17 @@ def replace_targets(
     """The caption with every word that names a target replaced by a distractor.
 
     - Whole words only, the longest phrase first: with the target ``dog``, ``hot dog`` stays.
-    - The distractor is one of `allowed_distractors`, drawn anew for each mention.
+    - The distractor is one of `allowed_distractors`, drawn anew for each mention, and no one
+      a second time in a caption before the others.
     - Singular stands for singular and plural for plural, ``a`` and ``an`` follow, and so do
-      capitals. ``He``, ``she`` and ``they`` stay; ``someone`` becomes ``an otter``.
+      capitals at the start of a sentence and in a headline. ``He``, ``she`` and ``they`` stay;
+      ``someone`` becomes ``an otter``, and a couple a pair of otters.
+    - Words that are adjectives too name the class where they are nouns: a Mexican eats tacos,
+      but not a Mexican restaurant.
     - Words that follow each other and name the same class (baby boy), or end in a person (cat
       lady), become one distractor. Adjectives that say what a person looks like (an old asian
-      man) go with it.
+      man) go with it, and so does what is right behind: in a hijab, with Down syndrome.
+    - Names of people stay where no word for a person is beside them: Elton John plays.
     - Words that tell of a class without naming one of its objects are replaced by what the
       vocabulary has for them: ``biking`` by ``riding a tank``, ``bedroom`` by ``room``; so is a
       verb that suits the class alone: ``flying a kite`` becomes ``holding a tent``.
@@ -156,12 +163,19 @@ def _cached_rule(targets: tuple[str, ...], vocabulary: Vocabulary) -> Rule:
 def _replaced(text: Text, found: list[Found], rule: Rule, rng: np.random.Generator) -> str:
     """The caption with each mention replaced, and what goes with it put right."""
     edits = list(rule.edits(text, found))
+    drawn: Counter[Noun] = Counter()
     for item in found:
         nouns = rule.distractors[item.name]
-        edits += _edits(text, item, nouns[int(rng.integers(len(nouns)))])
+        fewest = min(drawn[noun] for noun in nouns)
+        free = [noun for noun in nouns if drawn[noun] == fewest]
+        noun = free[int(rng.integers(len(free)))]
+        drawn[noun] += 1
+        edits += _edits(text, item, noun)
     parts: list[str] = []
     done = 0
     for start, end, new in sorted(set(edits)):
+        if start < done:  # within what is dropped
+            continue
         parts += [text.caption[done:start], new]
         done = end
     return "".join([*parts, text.caption[done:]])
@@ -171,8 +185,9 @@ def _edits(text: Text, item: Found, noun: Noun) -> Iterator[tuple[int, int, str]
     """The characters that change for one mention, and what comes in their place."""
     caption, mention = text.caption, item.mention
     new = noun.form(mention.plural)
-    if item.template is not None:
-        new = fill(item.template, noun)
+    template = item.template or item.group
+    if template is not None:
+        new = fill(template, noun)
     before = item.first - 1
     if before >= 0 and text.words[before] in ("a", "an") and text.gap(before).isspace():
         start, end = text.ranges[before]
@@ -180,7 +195,8 @@ def _edits(text: Text, item: Found, noun: Noun) -> Iterator[tuple[int, int, str]
     phrase = f"{article(new)} {new}" if item.pronoun else new
     start, end = text.ranges[item.first][0], text.ranges[item.last][1]
     phrase = _cased(phrase, text, item)
-    if item.template is None and mention.plural and new.endswith("s"):
+    many = mention.plural or item.group is not None
+    if item.template is None and many and new.endswith("s"):
         if _has_possessive_s(text, item):
             yield end, end + 2, caption[end]
     elif item.template is None and _has_bare_apostrophe(caption, mention):
@@ -194,7 +210,7 @@ def _cased(new: str, text: Text, item: Found) -> str:
     old = text.caption[text.ranges[item.first][0]] if starts else item.mention.text[0]
     if _is_shouted(text, item):
         return new.upper()
-    if old.isupper() and (starts or not item.capital):
+    if old.isupper() and (starts or (text.is_headline and not item.capital)):
         return new[0].upper() + new[1:]
     return new
 

@@ -27,7 +27,9 @@ What the tables hold, by these rules:
   image made from it would show the object.
 - a template says something that a photo can show and that fits where the phrase stood: a noun for
   a noun, a verb for a verb. Where it names a class itself (police on pigs), that is replaced in
-  its turn. ``modifiers`` say of people what they look like or where they come from.
+  its turn. ``modifiers`` say of people what they look like or where they come from, and
+  ``attributes`` what they wear or have that tells of faith or disability.
+- words for nations and faiths, which are adjectives too, stand under ``adjectives`` alone.
 """
 
 from empaste_aug.offline.vocabulary.nouns import Noun

@@ -5,43 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 
-def _words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text that spaces part."""
     return frozenset(text.split())
 
 
-_MODALS = _words("can could will would shall should may might must cannot ll")
-_NEGATED = _words("don doesn didn can won couldn wouldn shouldn")
-_BEFORE_TO = _words(
+_MODALS = word_set("can could will would shall should may might must cannot ll")
+_NEGATED = word_set("don doesn didn can won couldn wouldn shouldn")
+_BEFORE_TO = word_set(
     """able about allowed asked attempting attempts begin beginning begins designed eager getting go
     goes going has have having how learn learning learns likes looking needs prepared prepares
     preparing ready set start starting starts supposed taught tries try trying used waiting waits
     want wanting wants"""
 )
-_SINGULAR_SUBJECTS = _words("he she who")
-_PLURAL_SUBJECTS = _words("they we i who")
-_DETERMINERS = _words(
+_SINGULAR_SUBJECTS = word_set("he she who")
+_PLURAL_SUBJECTS = word_set("they we i who")
+_DETERMINERS = word_set(
     "a an another any each her his its my our some that the their these this those your"
 )
-_WAYS = _words("across along down into onto past through together toward towards up")
+_WAYS = word_set("across along around down into onto past through together toward towards up")
 _OBJECTS = _DETERMINERS | _WAYS
-_ONE = _words("a an another each every one single this that 1")
-_MANY = _words(
+_ONE = word_set("a an another each every one single this that 1")
+_MANY = word_set(
     """two three four five six seven eight nine ten eleven twelve dozen dozens hundreds both few
     many several some these those all more most various numerous multiple countless"""
 )
-_STOPS = _words(
+_STOPS = word_set(
     """of and or but nor with without by near next beside besides behind before after for in into
     inside on onto off at from to over above under below through among amongst between around about
     across along against toward towards up down out as than like while when where who which is are
     was were be been being has have had"""
 )
-_KINDS = _words("baby mother father mama papa parent adult male female young orange")
-PARTS_OF_ROOMS = _words(
+_KINDS = word_set("baby mother father mama papa parent adult male female young orange")
+PARTS_OF_ROOMS = word_set(
     """area cabinet cabinets ceiling counter counters countertop countertops door floor floors
     island mirror shelf shelves stall stalls tile tiles tub wall walls window windows"""
 )
 """What is there of a room without it: a kitchen counter."""
-HEADS = _words(
+HEADS = word_set(
     """area barn breeder breeding bus carousel cart center chariot claim class clothes club
     competition contest course drive enclosure equipment event exhibit expedition farm farming
     fence field gate gear gloves guard helmet herd herder herding instructor jersey lane lesson
@@ -50,9 +51,9 @@ HEADS = _words(
     trail trailer trails trip truck vest wool yard"""
 )
 """Nouns that make the noun before them, or the verb's -ing, a description: the sheep pen."""
-_ANY_NUMBER = _words("the his her its my our their your")
-_SINGULAR_VERBS = _words("is was has does stands sits lies grazes looks walks s")
-_SINGULAR_TENSES = _words("is was has")
+_ANY_NUMBER = word_set("the his her its my our their your")
+_SINGULAR_VERBS = word_set("is was has does stands sits lies grazes looks walks s")
+_SINGULAR_TENSES = word_set("is was has")
 _REACH = 3
 _FAR = 5
 
@@ -133,6 +134,16 @@ def is_plural(
 def starts_object(word: str) -> bool:
     """Whether an object of the verb before begins with a word, and not what is said of where."""
     return bool(word) and word not in _STOPS and word not in _WAYS and not word.endswith("ly")
+
+
+def is_function_word(word: str) -> bool:
+    """Whether a word begins something new, a preposition or a form of be: of, and, who, is."""
+    return word in _STOPS
+
+
+def is_way(word: str) -> bool:
+    """Whether a word says where to: down, through."""
+    return word in _WAYS
 
 
 def is_determiner(word: str) -> bool:

@@ -17,9 +17,9 @@ SUPERCATEGORIES = (
 )  # fmt: skip
 """COCO's twelve, in the order of the paper's Table 6."""
 
-_NOUNS = ("synonyms", "distractors", "endings", "verbs")
-_TEXTS = ("names", "pronouns", "keep", "compounds", "modifiers")
-_PAIRS = ("phrases", "actions")
+_NOUNS = ("synonyms", "distractors", "endings", "verbs", "adjectives", "attributes")
+_TEXTS = ("names", "pronouns", "keep", "compounds", "modifiers", "makes")
+_PAIRS = ("phrases", "actions", "groups")
 _NAMES = ("supercategory", "like")
 
 
@@ -39,6 +39,10 @@ class Entry:
     phrases: tuple[tuple[str, str], ...] = ()
     actions: tuple[tuple[str, str], ...] = ()
     modifiers: tuple[str, ...] = ()
+    adjectives: tuple[Noun, ...] = ()
+    attributes: tuple[Noun, ...] = ()
+    makes: tuple[str, ...] = ()
+    groups: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,13 +146,15 @@ def _entry(name: str, content: Any, where: str) -> Entry:
             values[key] = _texts(value, at)
     for phrase in values.get("keep", ()):
         _check_placeholder(phrase, f"{where}: keep")
-    for text, template in values.get("phrases", ()):
-        _check_template(text, template, f"{where}: phrases")
+    for key in ("phrases", "groups"):
+        for text, template in values.get(key, ()):
+            _check_template(text, template, f"{where}: {key}")
     compounds = _compounds(values.pop("compounds", ()), f"{where}: compounds")
     values["phrases"] = (*values.get("phrases", ()), *compounds)
     synonyms = values.pop("synonyms", ())
     named = _nouns([name, *values.get("names", ())], where)
-    return Entry(nouns=(*named, *synonyms), **values)
+    nouns = (*named, *synonyms, *values.get("adjectives", ()))
+    return Entry(nouns=nouns, **values)
 
 
 def _check_placeholder(phrase: str, where: str) -> None:

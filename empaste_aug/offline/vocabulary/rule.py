@@ -10,11 +10,12 @@ from empaste_aug.offline.vocabulary.context import (
     HEADS,
     PARTS_OF_ROOMS,
     is_determiner,
-    is_number,
     is_plural,
     starts_object,
     verb_before,
 )
+from empaste_aug.offline.vocabulary.following import ends_noun_phrase, model_end
+from empaste_aug.offline.vocabulary.looks import cuts, modifier_before
 from empaste_aug.offline.vocabulary.nouns import Noun, words_of
 from empaste_aug.offline.vocabulary.scan import Index
 from empaste_aug.offline.vocabulary.tables import ClassWords, Vocabulary
@@ -22,10 +23,7 @@ from empaste_aug.offline.vocabulary.text import Span, Text
 from empaste_aug.types import ArgumentError
 
 _MERGED_ACROSS = frozenset(" -")
-_AGES = {("year", "old"), ("years", "old"), ("month", "old"), ("months", "old"), ("yr", "old")}
-_LISTED = re.compile(r"[\s-]+|,\s*")
 _OBJECT = re.compile(r"\(([^)]*)\)")
-_VERY = ("very", "really", "extremely", "quite", "rather", "somewhat", "slightly")
 _DOING = ("riding ", "watching ", "herding ")
 
 
@@ -59,6 +57,7 @@ class Found:
         capital: it is written with capitals even within a sentence.
         pronoun: it stands for a whole noun phrase.
         template: what stands for it, where it is no noun: see `ClassWords.phrases`.
+        group: what stands for it, where it is one noun for many: see `ClassWords.groups`.
     """
 
     mention: Mention
@@ -68,6 +67,7 @@ class Found:
     capital: bool = False
     pronoun: bool = False
     template: str | None = None
+    group: str | None = None
 
 
 class Rule:
@@ -87,6 +87,13 @@ class Rule:
             for words in classes
             if words.modifiers
         }
+        self._attributes = {
+            words.name: frozenset(words_of(form) for n in words.attributes for form, _ in n.forms())
+            for words in classes
+            if words.attributes
+        }
+        self._makes = {w.name: {words_of(text)[-1] for text in w.makes} for w in classes if w.makes}
+        self._groups = {words.name: dict(words.groups) for words in classes if words.groups}
         self.distractors = {words.name: self._allowed(words, vocabulary) for words in classes}
 
     def find(self, text: Text) -> list[Found]:
@@ -95,6 +102,8 @@ class Rule:
             return []
         found: list[Found] = []
         for span in self.index.named(text, self._targets):
+            if found and span.first <= found[-1].last:
+                continue
             item = self._found(text, span)
             if found and self._continues(text, found[-1], item):
                 item = self._joined(text, found.pop(), item)
@@ -109,8 +118,14 @@ class Rule:
         return found
 
     def edits(self, text: Text, found: list[Found]) -> Iterator[tuple[int, int, str]]:
-        """Verbs that change with their objects: the characters, and the verb instead."""
-        for item in found:
+        """What changes besides the mentions: the characters, and what is there instead.
+
+        Verbs change with their objects, and what is said of somebody right behind goes.
+        """
+        limits = [*(item.first for item in found[1:]), len(text.words)]
+        for item, limit in zip(found, limits, strict=True):
+            if item.name in self._attributes and item.template is None:
+                yield from cuts(text, item.last, limit, self._attributes[item.name])
             actions = self.actions.get(item.name)
             if actions and item.template is None:
                 position = verb_before(text.words, item.first, text.start(item.first), actions)
@@ -120,7 +135,10 @@ class Rule:
     def _found(self, text: Text, span: Span) -> Found:
         phrase = span.phrase
         name = next(name for name in self.spellings if name in span.names)
-        start, end = text.ranges[span.first][0], text.ranges[span.last][1]
+        last = span.last
+        if text.words[last] in self._makes.get(name, ()) and not span.by_template:
+            last = model_end(text, last, self.index.is_noun)
+        start, end = text.ranges[span.first][0], text.ranges[last][1]
         said = text.caption[start:end]
         if span.by_template:
             template = phrase.templates[name]
@@ -136,7 +154,18 @@ class Rule:
         elif plural and name not in self._people and text.next(span.last) in HEADS:
             plural = text.words[span.last].endswith("s")
         mention = Mention(start, end, said, self.spellings[name], plural)
-        return Found(mention, name, span.first, span.last, phrase.capital, phrase.pronoun)
+        group = None if plural else self._group(text, name, span)
+        return Found(mention, name, span.first, last, phrase.capital, phrase.pronoun, group=group)
+
+    def _group(self, text: Text, name: str, span: Span) -> str | None:
+        """What stands for a noun for many, unless it only describes the noun behind it."""
+        template = self._groups.get(name, {}).get(text.words[span.last])
+        index = self.index
+        if template is None or not ends_noun_phrase(
+            text, span.last, span.first, index.is_noun, index.people
+        ):
+            return None
+        return template
 
     def _continues(self, text: Text, left: Found, right: Found) -> bool:
         """Whether two mentions are one noun phrase: baby boy, female tennis player, cat lady."""
@@ -153,7 +182,7 @@ class Rule:
     def _joined(text: Text, left: Found, right: Found) -> Found:
         start, end = left.mention.start, right.mention.end
         mention = replace(right.mention, start=start, text=text.caption[start:end])
-        return Found(mention, right.name, left.first, right.last, left.capital)
+        return Found(mention, right.name, left.first, right.last, left.capital, group=right.group)
 
     def _widened(self, text: Text, item: Found, lowest: int, highest: int) -> Found:
         """A mention with the adjectives before it that go with it, and the name behind it.
@@ -164,7 +193,7 @@ class Rule:
         if modifiers is None or item.template is not None or item.pronoun:
             return item
         first = item.first
-        while (start := _modifier_before(text, first, modifiers)) is not None and start >= lowest:
+        while (start := modifier_before(text, first, modifiers)) is not None and start >= lowest:
             first = start
         last = item.last
         if not item.mention.plural:
@@ -225,20 +254,3 @@ def _describes(text: Text, span: Span) -> bool:
     """Whether a verb's -ing is not done but describes a noun: a biking trail, cycling gear."""
     before = text.words[span.first - 1] if span.first else ""
     return before in ("a", "an", "the") or text.next(span.last) in HEADS
-
-
-def _modifier_before(text: Text, first: int, modifiers: frozenset[tuple[str, ...]]) -> int | None:
-    """The first word of the adjective right before the word at `first`; None where none is."""
-    words = text.words
-    if first and words[first - 1] in _VERY and text.gap(first - 1).isspace():
-        return first - 1
-    for length in (3, 2, 1):
-        start = first - length
-        if start < 0 or words[start:first] not in modifiers or not text.is_joined(start, first - 1):
-            continue
-        if _LISTED.fullmatch(text.gap(first - 1)):
-            if words[start:first] in _AGES and start and is_number(words[start - 1]):
-                start -= 1
-            return start
-    linked = first > 1 and words[first - 1] in ("and", "or")
-    return _modifier_before(text, first - 1, modifiers) if linked else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from empaste_aug.offline.vocabulary.context import is_verb
+from empaste_aug.offline.vocabulary.following import ends_noun_phrase, is_after_determiner
 from empaste_aug.offline.vocabulary.nouns import Noun, words_of
 from empaste_aug.offline.vocabulary.tables import ClassWords, Vocabulary
 from empaste_aug.offline.vocabulary.text import Phrase, Span, Text
@@ -24,6 +25,7 @@ class Index:
         self._endings: list[tuple[str, str, bool]] = []
         self._placeholders: dict[str, list[tuple[str, tuple[str, ...], bool]]] = {}
         self._subjects: tuple[set[str], set[str]] = (set(), set())
+        self.people: set[str] = set()
         self._supercategories = {n: c.supercategory for n, c in vocabulary.classes.items()}
         self._names = {
             name: {words_of(alias) for alias in words.names}
@@ -94,7 +96,9 @@ class Index:
     def is_noun(self, word: str) -> bool:
         """Whether a word names any class or is a distractor."""
         phrase = self.phrases.get((word,))
-        return phrase is not None and bool(phrase.owners or phrase.kinds)
+        if phrase is None or phrase.adjective_of:
+            return False
+        return bool(phrase.owners or phrase.kinds)
 
     def _is_other(self, longer: Span, span: Span, targets: frozenset[str]) -> bool:
         """Whether a word is only the head of a phrase that names no target, as in hot dog.
@@ -136,17 +140,26 @@ class Index:
     def _in_use(self, text: Text, span: Span, targets: frozenset[str]) -> Span | None:
         """The phrase as a noun for a target or as what tells of one; None where it is neither."""
         phrase = span.phrase
-        if phrase.owners.isdisjoint(targets) or self._is_verb(text, span):
+        if phrase.owners.isdisjoint(targets) or self._is_no_noun(text, span):
             if phrase.templates and not targets.isdisjoint(phrase.templates):
                 return Span(span.first, span.last, phrase, by_template=True)
             return None
         return span
 
-    def _is_verb(self, text: Text, span: Span) -> bool:
+    def _is_no_noun(self, text: Text, span: Span) -> bool:
+        """Whether a word that may be a noun is a verb here, or an adjective."""
         phrase = span.phrase
+        if phrase.adjective_of and phrase.singular and not self._is_nominal(text, span):
+            return True
         if span.length > 1 or not phrase.verb_of:
             return False
         return is_verb(text.words, span.first, phrase.plural, *self._subjects)
+
+    def _is_nominal(self, text: Text, span: Span) -> bool:
+        """Whether a word that may be an adjective is a noun: a Mexican eats, two Sikhs."""
+        return is_after_determiner(text, span.first, self.is_noun) and ends_noun_phrase(
+            text, span.last, span.first, self.is_noun, self.people
+        )
 
     def _kept(self, text: Text, spans: list[Span], owner: str) -> Iterator[Span]:
         """The phrases to keep of a class, those that a `<supercategory>` begins or ends too."""
@@ -190,10 +203,13 @@ class Index:
                         phrase.kinds.add(words.supercategory)
                 if words.supercategory == "person":
                     self._subjects[plural].add(words_of(form)[-1])
+                    self.people.add(words_of(form)[-1])
         for pronoun in words.pronouns:
             for phrase in self._at_each_spelling(pronoun):
                 phrase.owners.add(words.name)
                 phrase.pronoun = phrase.singular = True
+        for noun in words.adjectives:
+            self._at(words_of(noun.form(False))).adjective_of.add(words.name)
         for noun in words.verbs:
             for form, _ in noun.forms():
                 self._at(words_of(form)).verb_of.add(words.name)

@@ -38,6 +38,12 @@ class ClassWords:
             ``("flying", "holding")`` for the kite.
         modifiers: adjectives that are dropped with the class's word which they stand before; a
             class that has any also takes the proper name behind its word with it.
+        adjectives: its words that are adjectives as well (Mexican, Sikh); in the singular they
+            name it only where they clearly are nouns: a Sikh prays, not a Sikh temple.
+        attributes: what is dropped where the class's word has it right behind: in a hijab.
+        makes: its words behind which the name of a model belongs to it: Toyota Corolla.
+        groups: its words for many at once by their last word, each with what stands for it, so
+            that it stays one thing and many: ``("couple", "pair of {s}")``.
     """
 
     name: str
@@ -52,6 +58,10 @@ class ClassWords:
     phrases: tuple[tuple[str, str], ...] = ()
     actions: tuple[tuple[str, str], ...] = ()
     modifiers: tuple[str, ...] = ()
+    adjectives: tuple[Noun, ...] = ()
+    attributes: tuple[Noun, ...] = ()
+    makes: tuple[str, ...] = ()
+    groups: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +110,9 @@ class Vocabulary:
               like: car                           # the built-in words, and
               synonyms: [Trabant]                 # one more
 
-        ``names``, ``pronouns``, ``endings``, ``verbs``, ``phrases`` and ``actions`` (mappings)
-        and ``modifiers`` are those of `ClassWords`; ``compounds: [boat+house]`` says that
+        ``names``, ``pronouns``, ``endings``, ``verbs``, ``adjectives`` (not repeated under
+        ``synonyms``), ``modifiers``, ``attributes``, ``makes`` and the mappings ``phrases``,
+        ``actions`` and ``groups`` are those of `ClassWords`; ``compounds: [boat+house]`` says that
         boathouse becomes ``<distractor> house``. A word is written as `parse_noun` reads it.
 
         Raises:
@@ -209,6 +220,10 @@ def _class(
         phrases=entry.phrases,
         actions=entry.actions,
         modifiers=entry.modifiers,
+        adjectives=entry.adjectives,
+        attributes=entry.attributes,
+        makes=entry.makes,
+        groups=entry.groups,
     )
 
 
@@ -226,6 +241,10 @@ def _extended(own: ClassWords, base: ClassWords) -> ClassWords:
         phrases=base.phrases + own.phrases,
         actions=base.actions + own.actions,
         modifiers=base.modifiers + own.modifiers,
+        adjectives=base.adjectives + own.adjectives,
+        attributes=base.attributes + own.attributes,
+        makes=base.makes + own.makes,
+        groups=base.groups + own.groups,
     )
 
 

@@ -18,6 +18,7 @@ class Phrase:
     Attributes:
         owners: the classes that it names.
         verb_of: those of them for which it may be a verb.
+        adjective_of: those of them for which it may be an adjective.
         templates: by class, what stands for it where it tells of the class without being a noun
             for it (biking): see `ClassWords.phrases`.
         kept_by: the classes of which it is a phrase to keep.
@@ -29,6 +30,7 @@ class Phrase:
 
     owners: set[str] = field(default_factory=set)
     verb_of: set[str] = field(default_factory=set)
+    adjective_of: set[str] = field(default_factory=set)
     templates: dict[str, str] = field(default_factory=dict)
     kept_by: set[str] = field(default_factory=set)
     kinds: set[str] = field(default_factory=set)
@@ -99,7 +101,9 @@ class Text:
 
     @property
     def is_headline(self) -> bool:
-        """Whether all words but short ones have a capital, so that a capital tells nothing."""
+        """Whether the first word and all but short ones have a capital, which so tells nothing."""
+        if self.ranges and self.caption[self.ranges[0][0]].islower():
+            return False
         return not any(self.caption[i].islower() for i, end in self.ranges if end - i > 3)
 
     def is_joined(self, first: int, last: int) -> bool:
