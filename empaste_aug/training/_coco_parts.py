@@ -44,6 +44,11 @@ class CocoParts:
     left_out: frozenset[Any]
 
 
+VOID = "empaste_void"
+"""Marks a crowd region that is made of a photo's void pixels. It excuses masks that lie there; its
+box would excuse nearly every box, since VOC draws void outlines round all objects."""
+
+
 def read_truth(
     truth: Any,
     iou_type: str,
@@ -81,7 +86,7 @@ def read_truth(
         if place is None or entry.get("category_id") not in known:
             raise DatasetError(f"{what} has an unknown image_id or category_id")
         number = numbers.get(entry["category_id"])
-        if number is None:
+        if number is None or (iou_type == "bbox" and entry.get(VOID)):
             continue
         needed = _NEEDED[iou_type]
         if entry.get(needed) is None or entry.get("area") is None:

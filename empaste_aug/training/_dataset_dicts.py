@@ -14,6 +14,7 @@ from empaste_aug.offline.datasets import Dataset, LabelledImage
 from empaste_aug.offline.datasets.voc import VOCDataset
 from empaste_aug.offline.datasets.voc_masks import read_masks
 from empaste_aug.offline.progress import progress_bar
+from empaste_aug.training._coco_parts import VOID
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class InstanceDicts:
             if void is not None:
                 for category in range(len(self._dataset.class_names)):
                     region = {"category_id": category, "segmentation": void, "iscrowd": 1}
-                    annotations.append(_coco_annotation(image_id, region))
+                    annotations.append(_coco_annotation(image_id, region) | {VOID: 1})
         for number, annotation in enumerate(annotations, start=1):
             annotation["id"] = number
         return {

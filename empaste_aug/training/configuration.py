@@ -191,7 +191,7 @@ def _check_mask_format(cfg: CfgNode, names: Sequence[str]) -> None:
         if MetadataCatalog.get(name).get("registered_as"):
             raise ArgumentError(
                 f"INPUT.MASK_FORMAT: is 'polygon', but the masks of {name!r} are RLE: set it to "
-                "'cropped' or 'bitmask'"
+                "'cropped' ('bitmask' takes the padding of FixedSizeCrop for a part of masks)"
             )
 
 

@@ -119,7 +119,7 @@ def register_instances(name: str, dataset: Dataset, *, ignore_difficult: bool = 
     Args:
         name: free in detectron2's DatasetCatalog.
         dataset: with instances.
-        ignore_difficult: by VOC's rules, an evaluation ignores objects marked difficult.
+        ignore_difficult: an evaluation gives objects that VOC marks difficult ``ignore``.
 
     Raises:
         ArgumentError: `name` is taken.

@@ -160,6 +160,31 @@ def test_crowd_regions_take_any_number():
     assert matches.ap() == pytest.approx(100.0)
 
 
+def test_void_pixels_excuse_masks_and_no_boxes():
+    """Their region outlines all objects, so that nearly any box lies in its box."""
+    outline = np.zeros((SIZE, SIZE), np.uint8, order="F")
+    outline[40:160, 40:160] = 1
+    outline[42:158, 42:158] = 0
+    encoded = coco_mask.encode(outline)
+    void = {
+        "image_id": "photo-0",
+        "category_id": 3,
+        "bbox": [40, 40, 120, 120],
+        "area": int(outline.sum()),
+        "segmentation": {"size": encoded["size"], "counts": encoded["counts"].decode()},
+        "iscrowd": 1,
+        "empaste_void": 1,
+    }
+    content = truth((0, "cat", A))
+    content["annotations"].append(void | {"id": 9})
+    wrong = [(0, "cat", (60 + 5 * n, 60, 20, 20), 0.9) for n in range(9)]
+    boxes = match_instances(content, results(*wrong, (0, "cat", A, 0.5)), iou_type="bbox")
+    assert boxes.ap() == pytest.approx(10.0)
+    on_void = [(0, "cat", (40, 40, 120, 2), 0.9)]
+    masks = match_instances(content, results(*on_void, (0, "cat", A, 0.5)))
+    assert masks.ap() == pytest.approx(100.0)
+
+
 def random_case(seed, images=8):
     rng = np.random.default_rng(seed)
     objects, found = [], []

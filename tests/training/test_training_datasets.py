@@ -89,6 +89,7 @@ def test_voc_in_cocos_form(voc, tmp_path, difficult):
     assert sorted(a["category_id"] for a in void) == list(range(20))  # ignored for every class
     assert {a["image_id"] for a in void} == {"b"}
     assert {a["area"] for a in void} == {120}
+    assert {a["empaste_void"] for a in void} == {1}
     ids = [a["id"] for a in content["annotations"]]
     assert ids == list(range(1, len(ids) + 1))
 
