@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _study_data import EVAL
+from _study_data import EVAL, TRAIN
 from _study_model import TEST_SIDE
+from _study_variants import LONG_TAIL, VARIANTS
+from numpy.typing import ArrayLike
 
 from empaste_aug.bank import MaskBank
 from empaste_aug.offline.datasets import load_dataset
@@ -34,7 +36,10 @@ COMPARISONS = [
     ("paste_random", "no_em"),
     ("balanced_no_paste", "pseudo_only"),
     ("paste_balanced", "balanced_no_paste"),
+    ("paste_balanced", "paste_random"),
+    ("gt_only", "pseudo_only"),
     ("longtail_uniform", "longtail_plain"),
+    ("longtail_balanced", "longtail_uniform"),
     ("longtail_balanced", "longtail_plain"),
     ("paste_random", "bg_object_free"),
     ("paste_random", "bg_black"),
@@ -45,14 +50,43 @@ COMPARISONS = [
 ]
 
 
-def evaluate(truth: Any, results: Sequence[Mapping[str, Any]], bank: MaskBank) -> dict[str, str]:
-    """The AP columns of a row; rare are the classes with the fewest cut-outs in the bank, half."""
+class RareHalf:
+    """AP50 of objects of any size, over the rarer half of the classes.
+
+    Args:
+        matches: of all classes.
+        counts: (classes,) how often each class occurs, the same for all variants that are compared.
+    """
+
+    def __init__(self, matches: Matches, counts: Sequence[int]) -> None:
+        self.image_ids = matches.image_ids
+        self._matches = matches
+        self._rare = np.argsort(counts, kind="stable")[: len(counts) // 2]
+
+    def ap(self, *, images: ArrayLike | None = None) -> float:
+        """The mean over those of the classes that have objects; NaN where none has."""
+        found = self._matches.ap_per_class(iou=0.5, images=images)[self._rare]
+        known = found[~np.isnan(found)]
+        return float(known.mean()) if known.size else float("nan")
+
+
+def class_counts(work: Path, bank: str) -> list[int]:
+    """How often a class occurs where rarity goes by it: cut-outs of the long tail, else photos."""
+    dataset = load_dataset("voc", work / "VOC2012", split=TRAIN, check="header")
+    names = list(dataset.class_names)
+    if bank == LONG_TAIL:
+        of_bank = MaskBank(work / bank)
+        found = dict(zip(of_bank.categories, of_bank.class_counts().tolist(), strict=True))
+        return [found[name] for name in names]
+    return [sum(label in image.labels for image in dataset.images) for label in range(len(names))]
+
+
+def evaluate(
+    truth: Any, results: Sequence[Mapping[str, Any]], counts: Sequence[int]
+) -> dict[str, str]:
+    """The AP columns of a row; `counts` as in `RareHalf`."""
     usual = match_instances(truth, results)
     large, large_4 = _large(truth, results), _large(truth, results, SUPER_CLASSES)
-    found = dict(zip(bank.categories, bank.class_counts().tolist(), strict=True))
-    counts = [found[name] for name in usual.class_names]
-    rare = np.argsort(counts, kind="stable")[: len(counts) // 2]
-    per_class = usual.ap_per_class(iou=0.5)
     values = {
         "ap50": usual.ap(iou=0.5),
         "ap75": usual.ap(iou=0.75),
@@ -61,15 +95,9 @@ def evaluate(truth: Any, results: Sequence[Mapping[str, Any]], bank: MaskBank) -
         "ap_small": usual.ap(area="small"),
         "ap_medium": usual.ap(area="medium"),
         "ap_large": usual.ap(area="large"),
-        "ap50_rare_half": _mean(per_class[rare]),
+        "ap50_rare_half": RareHalf(usual, counts).ap(),
     }
     return {name: f"{value:.3f}" for name, value in values.items()}
-
-
-def _mean(values: np.ndarray) -> float:
-    """Of the classes that have objects; NaN where none has."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
 
 
 def _large(
@@ -85,7 +113,12 @@ def _large(
 def write_report(path: Path, rows: Sequence[Mapping[str, str]], work: Path, *, rounds: int) -> None:
     """Replace what stands between the markers of `STUDY.md` by the tables of these rows."""
     by_variant: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
+    schedules = sorted({(row["iterations"], row["learning_rate"]) for row in rows})
+    if len(schedules) != 1:
+        raise SystemExit(f"rows of {len(schedules)} schedules cannot be compared: {schedules}")
     for row in rows:
+        if row["seed"] in by_variant[row["variant"]]:
+            raise SystemExit(f"{row['variant']}, seed {row['seed']}: has two rows")
         by_variant[row["variant"]][row["seed"]] = row
     text = "\n".join([_table(by_variant), "", _comparisons(by_variant, work, rounds)])
     begin, end = "<!-- tables -->", "<!-- end of tables -->"
@@ -121,35 +154,42 @@ def _comparisons(
 ) -> str:
     truth = _truth(work)
     lines = [
-        "| a - b | seeds | ap50_large | relative | ap50_large_4 |",
-        "| --- | --- | --- | --- | --- |",
+        "| a - b | seeds | ap50_large | relative | ap50_large_4 | ap50_rare_half |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for first, second in COMPARISONS:
         seeds = sorted(by_variant[first].keys() & by_variant[second].keys())
         if not seeds:
             continue
         cells = []
-        for groups in (None, SUPER_CLASSES):
-            matches = {
-                name: [
-                    _large(truth, _results(work, by_variant[name][seed]), groups) for seed in seeds
-                ]
+        counts = class_counts(work, VARIANTS[first].bank)
+        measures: list[Callable[[Any], Matches | RareHalf]] = [
+            lambda results: _large(truth, results),
+            lambda results: _large(truth, results, SUPER_CLASSES),
+            lambda results, counts=counts: RareHalf(
+                match_instances(truth, results, iou_thresholds=[0.5]), counts
+            ),
+        ]
+        for number, measure in enumerate(measures):
+            sides = [
+                [measure(_results(work, by_variant[name][seed])) for seed in seeds]
                 for name in (first, second)
-            }
-            difference, low, high, relative = paired(matches[first], matches[second], rounds)
+            ]
+            difference, low, high, relative = paired(*sides, rounds)
             cells.append(f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]")
-            if groups is None:
+            if number == 0:
                 cells.append(f"{relative:+.0%}")
         lines.append(f"| {first} - {second} | {len(seeds)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def paired(
-    first: Sequence[Matches], second: Sequence[Matches], rounds: int
+    first: Sequence[Matches | RareHalf], second: Sequence[Matches | RareHalf], rounds: int
 ) -> tuple[float, float, float, float]:
     """Mean difference of AP50 over seeds, its 95 % interval, and the relative difference.
 
-    Each round draws photos and seeds anew, the same for both sides.
+    Each round draws photos and seeds anew, the same for both sides. With three seeds, drawing them
+    with replacement understates what seeds do: by a third of their variance.
     """
     rng = np.random.default_rng(0)
     photos, seeds = len(first[0].image_ids), len(first)
@@ -161,7 +201,8 @@ def paired(
         drawn.append(
             np.mean([first[i].ap(images=images) - second[i].ap(images=images) for i in chosen])
         )
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    known = [value for value in drawn if not np.isnan(value)]
+    low, high = np.percentile(known, [2.5, 97.5]) if known else (float("nan"),) * 2
     relative = means[0] / means[1] - 1 if means[1] > 0 else float("nan")
     return float(means[0] - means[1]), float(low), float(high), float(relative)
 

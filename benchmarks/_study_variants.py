@@ -155,7 +155,8 @@ def _backgrounds(variant: Variant, work: Path) -> Backgrounds | None:
 
 
 def _repeated(dicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Photos by detectron2's repeat factors, so that a class is seen in half of all photos."""
+    """Photos by detectron2's repeat factors, sqrt(0.5 / f) of a class that a share f shows: rare
+    classes come more often, but less so than all alike."""
     factors = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(dicts, 0.5)
     copies = (factors / factors.mean() * REPEATS).round().clamp(min=1).int().tolist()
     return [photo for photo, count in zip(dicts, copies, strict=True) for _ in range(count)]

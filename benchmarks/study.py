@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from _study_data import EVAL, SPLIT, TRAIN, link_photos
 from _study_model import Schedule, predict, study_config, train
-from _study_report import evaluate, write_report
+from _study_report import class_counts, evaluate, write_report
 from _study_variants import (
     EXPERIMENTS,
     LONG_TAIL,
@@ -47,8 +47,8 @@ STUDY = HERE / "STUDY.md"
 
 FIELDS = [
     "experiment", "variant", "seed", "ap50", "ap75", "ap50_large", "ap50_large_4", "ap_small",
-    "ap_medium", "ap_large", "ap50_rare_half", "iterations", "seconds", "wait_share", "bank_sha",
-    "config_hash", "commit",
+    "ap_medium", "ap_large", "ap50_rare_half", "iterations", "learning_rate",
+    "seconds", "wait_share", "bank_sha", "config_hash", "commit",
 ]  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
             runs = args.work / "runs"
             runs.mkdir(exist_ok=True)
             (runs / f"{name}-{seed}-{row['config_hash']}.json").write_text(json.dumps(results))
-            row |= evaluate(truth, results, MaskBank(args.work / variant.bank))
+            row |= evaluate(truth, results, class_counts(args.work, variant.bank))
             row["seconds"] = f"{trained.seconds:.0f}"
             row["wait_share"] = f"{trained.wait_share:.4f}"
             append(args.results, row)
@@ -149,6 +149,7 @@ def describe(name: str, seed: int, schedule: Schedule, work: Path) -> dict[str, 
         "variant": name,
         "seed": str(seed),
         "iterations": str(schedule.iterations),
+        "learning_rate": f"{schedule.learning_rate:g}",
         "bank_sha": "" if bank is None else bank.manifest["build_hash"][:12],
         "config_hash": digest[:12],
     }
