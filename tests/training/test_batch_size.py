@@ -17,6 +17,9 @@ from empaste_aug.adapters.detectron2 import add_empaste_config
 from empaste_aug.training import batch_size
 from empaste_aug.training.batch_size import scale_to_batch_size
 
+# detectron2's model zoo, at its first import
+pytestmark = pytest.mark.filterwarnings("ignore:pkg_resources is deprecated:UserWarning")
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG = CONFIGS / "mask_rcnn_R_50_FPN_voc_empaste"
 
