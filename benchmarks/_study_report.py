@@ -170,11 +170,11 @@ def _comparisons(
                 match_instances(truth, results, iou_thresholds=[0.5]), counts
             ),
         ]
+        runs = [
+            [_results(work, by_variant[name][seed]) for seed in seeds] for name in (first, second)
+        ]
         for number, measure in enumerate(measures):
-            sides = [
-                [measure(_results(work, by_variant[name][seed])) for seed in seeds]
-                for name in (first, second)
-            ]
+            sides = [[measure(results) for results in side] for side in runs]
             difference, low, high, relative = paired(*sides, rounds)
             cells.append(f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]")
             if number == 0:

@@ -6,11 +6,8 @@ from __future__ import annotations
 import argparse
 
 from empaste_aug.offline.backgrounds import STAGES, BackgroundBuild
-from empaste_aug.offline.backgrounds.arguments import (
-    LIBRARY_NAMES,
-    add_background_arguments,
-    background_options_from_arguments,
-)
+from empaste_aug.offline.backgrounds.arguments import LIBRARY_NAMES, add_background_arguments
+from empaste_aug.offline.backgrounds.from_arguments import background_options_from_arguments
 from empaste_aug.offline.backgrounds.report import estimate
 from empaste_aug.offline.backgrounds.sheet import pool_sheet
 from empaste_aug.offline.command import STOPPED_BUILD, run_tool

@@ -9,16 +9,19 @@ import sys
 from empaste_aug.export import Estimate, ExportSummary, estimate_export, export_dataset
 from empaste_aug.export.arguments import (
     add_export_arguments,
-    add_paste_arguments,
     add_photo_arguments,
     backgrounds_from_arguments,
     options_from_arguments,
-    paste_from_arguments,
     photos_from_arguments,
 )
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.execute import Shard
 from empaste_aug.offline.flags import flags_of
+from empaste_aug.offline.paste_arguments import (
+    PASTE_WORDING,
+    add_paste_arguments,
+    paste_from_arguments,
+)
 from empaste_aug.types import ArgumentError
 
 
@@ -57,11 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     return run_tool(
         lambda: _run(args),
         on_interrupt="stopped; what was finished is kept: the same command again goes on there",
-        wording={
-            "category_map": "--map",
-            ", drop them with exclude, or give selection weights without them": " or leave them "
-            "out with --exclude",
-        },
+        wording=PASTE_WORDING,
         flags={**flags_of(parser), "image_format": "--format", "class_names": "--bank"},
     )
 

@@ -45,16 +45,21 @@ class FolderLock:
         self.release()
 
 
-def prepare_folder(path: Path, *, overwrite: bool) -> None:
+def prepare_folder(path: Path, *, overwrite: bool) -> FolderLock:
     """Make `path` an unfinished bank without content: a folder with an empty folder of shards.
 
     An unfinished build is cleared away. A finished bank is cleared with `overwrite`, its manifest
     first, so that it is never half there; other files beside it are left alone.
 
+    Returns:
+        What keeps other writers away.
+
     Raises:
         ArgumentError: as `check_folder`.
+        BankError: as `FolderLock`.
     """
     check_folder(path, overwrite=overwrite)
+    lock = FolderLock(path)
     shards = path / SHARDS
     if (path / MANIFEST).exists():
         (path / MANIFEST).unlink()
@@ -65,7 +70,8 @@ def prepare_folder(path: Path, *, overwrite: bool) -> None:
         for file in shards.iterdir():
             if SHARD_FILE.fullmatch(file.name):
                 file.unlink()
-    shards.mkdir(parents=True, exist_ok=True)
+    shards.mkdir(exist_ok=True)
+    return lock
 
 
 def check_folder(path: Path, *, overwrite: bool) -> None:

@@ -16,7 +16,7 @@ from empaste_aug.bank import checks
 from empaste_aug.bank.codec import encode_alpha, encode_rgb
 from empaste_aug.bank.description import describe_build
 from empaste_aug.bank.files import atomic_file, sha256_of
-from empaste_aug.bank.folder import FolderLock, check_folder, prepare_folder
+from empaste_aug.bank.folder import prepare_folder
 from empaste_aug.bank.images import ImageTableBuilder, SourceImage
 from empaste_aug.bank.matte import flatten_outside
 from empaste_aug.bank.schema import (
@@ -97,9 +97,7 @@ class BankWriter:
         self.categories: list[str] = self._description["categories"]
         self._codec = codec
         self._jpeg_quality = jpeg_quality
-        check_folder(self.path, overwrite=overwrite)
-        self._lock = FolderLock(self.path)
-        prepare_folder(self.path, overwrite=overwrite)
+        self._lock = prepare_folder(self.path, overwrite=overwrite)
         self._shard: ShardWriter | None = None
         self._images = ImageTableBuilder()
         self._entries: list[dict[str, Any]] = []

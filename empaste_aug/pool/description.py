@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,19 @@ def check_settings(path: Path, description: Mapping[str, Any]) -> dict[str, Any]
     return manifest
 
 
+@contextmanager
+def naming_remedy() -> Iterator[None]:
+    """Say of a finished pool that is damaged what helps.
+
+    Raises:
+        PoolError: what was raised within, with the remedy.
+    """
+    try:
+        yield
+    except PoolError as error:
+        raise PoolError(f"{error}; overwrite=True makes the pool anew") from error
+
+
 def check_output(path: Path, description: Mapping[str, Any], *, overwrite: bool) -> None:
     """Find out whether a pool could be written into a folder; touch nothing.
 
@@ -66,10 +80,8 @@ def check_output(path: Path, description: Mapping[str, Any], *, overwrite: bool)
     """
     finished = is_finished(path)
     if finished and not overwrite:
-        try:
+        with naming_remedy():
             check_settings(path, description)
-        except PoolError as error:
-            raise PoolError(f"{error}; overwrite=True makes the pool anew") from error
     elif not overwrite:
         check_header(path / JOURNAL, dict(description))
     problem = why_not_writable(path)

@@ -15,7 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empaste_aug.pool.build import Build
-from empaste_aug.pool.description import check_output, check_settings, describe_build
+from empaste_aug.pool.description import (
+    check_output,
+    check_settings,
+    describe_build,
+    naming_remedy,
+)
 from empaste_aug.pool.encoding import encode
 from empaste_aug.pool.folder import is_finished
 from empaste_aug.pool.provenance import check_key, describe_image
@@ -235,11 +240,9 @@ class PoolWriter:
 
     def _known_rows(self) -> dict[str, int]:
         """The row of each key of the finished pool; none where an image of it is not sound."""
-        try:
+        with naming_remedy():
             manifest = check_settings(self.path, self._description)
             rows = sound_rows(self.path, manifest, self._description)
-        except PoolError as error:
-            raise PoolError(f"{error}; overwrite=True makes the pool anew") from error
         if not rows:
             _logger.warning(
                 f"{self.path}: images of the finished pool are missing or damaged; they have to be "
