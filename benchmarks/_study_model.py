@@ -73,7 +73,7 @@ def study_config(num_classes: int) -> CfgNode:
     add_timm_config(cfg)
     model = cfg.MODEL
     model.BACKBONE.NAME = "build_timm_fpn_backbone"
-    model.BACKBONE.FREEZE_AT = 2
+    model.BACKBONE.FREEZE_AT = 3
     model.FPN.IN_FEATURES = ["res2", "res3", "res4", "res5"]
     model.ANCHOR_GENERATOR.SIZES = [[16], [32], [64], [128], [256]]
     model.RPN.PRE_NMS_TOPK_TRAIN = model.RPN.PRE_NMS_TOPK_TEST = 300
@@ -84,6 +84,8 @@ def study_config(num_classes: int) -> CfgNode:
     model.ROI_MASK_HEAD.NUM_CONV = 4
     model.ROI_MASK_HEAD.NORM = "GN"
     model.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK = True
+    for head in (model.ROI_BOX_HEAD, model.ROI_MASK_HEAD):
+        head.POOLER_SAMPLING_RATIO = 2
     set_timm_input(cfg)
     return cfg
 
@@ -111,7 +113,7 @@ def train(
     """Train from ImageNet weights; `loader` never ends."""
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002  (detectron2 samples proposals with it)
-    model = build_model(cfg).train()
+    model = build_model(cfg).train().to(memory_format=torch.channels_last)  # a quarter faster
     average = copy.deepcopy(model).eval()
     decayed, others = [], []
     for parameter in model.parameters():

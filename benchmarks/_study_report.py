@@ -1,31 +1,32 @@
-"""The study's figures: what a run is worth, and how sure a comparison of two variants is."""
+"""The study's page: its tables and its plot, from the rows and predictions of its runs."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _study_data import EVAL, TRAIN
+from _study_data import EVAL, register_split
+from _study_metrics import (
+    LARGE,
+    SUPER_CLASSES,
+    RareHalf,
+    class_counts,
+    large_matches,
+    paired,
+    predictions_path,
+)
 from _study_model import TEST_SIDE
-from _study_variants import LONG_TAIL, VARIANTS
-from numpy.typing import ArrayLike
+from _study_variants import VARIANTS, bank_path
+from matplotlib.figure import Figure
 
 from empaste_aug.bank import MaskBank
 from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.training.instance_ap import Matches, match_instances
-
-SUPER_CLASSES = {
-    "person": ["person"],
-    "indoor": ["bottle", "chair", "diningtable", "pottedplant", "sofa", "tvmonitor"],
-    "animal": ["bird", "cat", "cow", "dog", "horse", "sheep"],
-    "vehicle": ["aeroplane", "bicycle", "boat", "bus", "car", "motorbike", "train"],
-}
-LARGE = {"large": (48.0**2, float("inf"))}
-"""Objects of more than 48 x 48 pixels where the photo's longer side has 320."""
 
 COMPARISONS = [
     ("paste_random", "pseudo_only"),
@@ -50,173 +51,213 @@ COMPARISONS = [
 ]
 
 
-class RareHalf:
-    """AP50 of objects of any size, over the rarer half of the classes.
+Row = Mapping[str, str]
+Runs = Mapping[str, Mapping[str, Row]]
+"""Variant -> seed -> row."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two variants in one measure: AP50 points, a 95 % interval, and relative to the second."""
+
+    points: float
+    low: float
+    high: float
+    relative: float
+
+    def __str__(self) -> str:
+        """With its interval."""
+        return f"{self.points:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+
+
+def write_report(
+    path: Path, rows: Sequence[Row], tuning: Sequence[Row], work: Path, *, rounds: int
+) -> None:
+    """Replace what stands between the markers of `STUDY.md`, and draw the plot beside it.
 
     Args:
-        matches: of all classes.
-        counts: (classes,) how often each class occurs, the same for all variants that are compared.
+        path: of the page.
+        rows: of the study.
+        tuning: rows of what was chosen before.
+        work: the study's folder.
+        rounds: of the bootstrap.
     """
-
-    def __init__(self, matches: Matches, counts: Sequence[int]) -> None:
-        self.image_ids = matches.image_ids
-        self._matches = matches
-        self._rare = np.argsort(counts, kind="stable")[: len(counts) // 2]
-
-    def ap(self, *, images: ArrayLike | None = None) -> float:
-        """The mean over those of the classes that have objects; NaN where none has."""
-        found = self._matches.ap_per_class(iou=0.5, images=images)[self._rare]
-        known = found[~np.isnan(found)]
-        return float(known.mean()) if known.size else float("nan")
-
-
-def class_counts(work: Path, bank: str) -> list[int]:
-    """How often a class occurs where rarity goes by it: cut-outs of the long tail, else photos."""
-    dataset = load_dataset("voc", work / "VOC2012", split=TRAIN, check="header")
-    names = list(dataset.class_names)
-    if bank == LONG_TAIL:
-        of_bank = MaskBank(work / bank)
-        found = dict(zip(of_bank.categories, of_bank.class_counts().tolist(), strict=True))
-        return [found[name] for name in names]
-    return [sum(label in image.labels for image in dataset.images) for label in range(len(names))]
-
-
-def evaluate(
-    truth: Any, results: Sequence[Mapping[str, Any]], counts: Sequence[int]
-) -> dict[str, str]:
-    """The AP columns of a row; `counts` as in `RareHalf`."""
-    usual = match_instances(truth, results)
-    large, large_4 = _large(truth, results), _large(truth, results, SUPER_CLASSES)
-    values = {
-        "ap50": usual.ap(iou=0.5),
-        "ap75": usual.ap(iou=0.75),
-        "ap50_large": large.ap(),
-        "ap50_large_4": large_4.ap(),
-        "ap_small": usual.ap(area="small"),
-        "ap_medium": usual.ap(area="medium"),
-        "ap_large": usual.ap(area="large"),
-        "ap50_rare_half": RareHalf(usual, counts).ap(),
-    }
-    return {name: f"{value:.3f}" for name, value in values.items()}
-
-
-def _large(
-    truth: Any,
-    results: Sequence[Mapping[str, Any]],
-    groups: Mapping[str, Sequence[str]] | None = None,
-) -> Matches:
-    return match_instances(
-        truth, results, areas=LARGE, iou_thresholds=[0.5], groups=groups, long_side=TEST_SIDE
-    )
-
-
-def write_report(path: Path, rows: Sequence[Mapping[str, str]], work: Path, *, rounds: int) -> None:
-    """Replace what stands between the markers of `STUDY.md` by the tables of these rows."""
-    by_variant: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
     schedules = sorted({(row["iterations"], row["learning_rate"]) for row in rows})
     if len(schedules) != 1:
         raise SystemExit(f"rows of {len(schedules)} schedules cannot be compared: {schedules}")
-    for row in rows:
-        if row["seed"] in by_variant[row["variant"]]:
-            raise SystemExit(f"{row['variant']}, seed {row['seed']}: has two rows")
-        by_variant[row["variant"]][row["seed"]] = row
-    text = "\n".join([_table(by_variant), "", _comparisons(by_variant, work, rounds)])
+    runs = _by_variant(rows)
+    differences = _differences(runs, work, rounds)
+    iterations, rate = schedules[0]
+    parts = [
+        f"Every run: {iterations} iterations, learning rate {rate}. Mean ± standard deviation of "
+        "the seeds, in AP points.",
+        _runs_table(runs),
+        f"![AP50 of large objects by variant, and differences]({path.stem.lower()}.png)",
+        _differences_table(runs, differences),
+        "Photos and masks by class; `large`: the evaluated objects of the primary metrics; `rare`: "
+        "of the half of `ap50_rare_half`.",
+        _classes_table(work),
+    ]
+    if tuning:
+        parts += ["What was chosen on parts of the training photos.", _tuning_table(tuning)]
     begin, end = "<!-- tables -->", "<!-- end of tables -->"
-    old = path.read_text()
-    head, _, rest = old.partition(begin)
+    head, _, rest = path.read_text().partition(begin)
     tail = rest.partition(end)[2]
+    text = "\n\n".join(parts)
     path.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
+    _plot(runs, differences).savefig(
+        path.with_name(f"{path.stem.lower()}.png"), dpi=110, metadata={"Software": None}
+    )
     print(text)
 
 
-def _table(by_variant: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:
-    columns = ["ap50_large", "ap50_large_4", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"]
-    columns += ["ap50_rare_half", "wait_share"]
-    lines = [
-        "| variant | seeds | " + " | ".join(columns) + " |",
-        "| --- " * (len(columns) + 2) + "|",
-    ]
-    for name, runs in by_variant.items():
-        cells = []
-        for column in columns:
-            values = np.array([float(run[column]) for run in runs.values()])
-            spread = f" ± {values.std(ddof=1):.1f}" if len(values) > 1 else ""
-            value = (
-                f"{100 * values.mean():.1f} %" if column == "wait_share" else f"{values.mean():.1f}"
-            )
-            cells.append(value + (spread if column != "wait_share" else ""))
-        lines.append(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def _by_variant(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
+    runs: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        if row["seed"] in runs[row["variant"]]:
+            raise SystemExit(f"{row['variant']}, seed {row['seed']}: has two rows")
+        runs[row["variant"]][row["seed"]] = row
+    return {name: runs[name] for name in VARIANTS if name in runs}
 
 
-def _comparisons(
-    by_variant: Mapping[str, Mapping[str, Mapping[str, str]]], work: Path, rounds: int
-) -> str:
-    truth = _truth(work)
-    lines = [
-        "| a - b | seeds | ap50_large | relative | ap50_large_4 | ap50_rare_half |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+def _differences(runs: Runs, work: Path, rounds: int) -> dict[tuple[str, str], list[Difference]]:
+    """Of each comparison that has runs: in large objects, in super-classes, in the rare half."""
+    truth = register_split(work, EVAL)
+    found: dict[tuple[str, str], list[Difference]] = {}
     for first, second in COMPARISONS:
-        seeds = sorted(by_variant[first].keys() & by_variant[second].keys())
+        seeds = _common_seeds(runs, first, second)
         if not seeds:
             continue
-        cells = []
-        counts = class_counts(work, VARIANTS[first].bank)
+        counts = class_counts(work, VARIANTS[first])
         measures: list[Callable[[Any], Matches | RareHalf]] = [
-            lambda results: _large(truth, results),
-            lambda results: _large(truth, results, SUPER_CLASSES),
-            lambda results, counts=counts: RareHalf(
+            lambda results: large_matches(truth, results),
+            lambda results: large_matches(truth, results, SUPER_CLASSES),
+            lambda results, counts=counts: RareHalf(  # type: ignore[misc]
                 match_instances(truth, results, iou_thresholds=[0.5]), counts
             ),
         ]
-        runs = [
-            [_results(work, by_variant[name][seed]) for seed in seeds] for name in (first, second)
+        results = [
+            [json.loads(predictions_path(work, runs[name][seed]).read_text()) for seed in seeds]
+            for name in (first, second)
         ]
-        for number, measure in enumerate(measures):
-            sides = [[measure(results) for results in side] for side in runs]
-            difference, low, high, relative = paired(*sides, rounds)
-            cells.append(f"{difference:+.1f} [{low:+.1f}, {high:+.1f}]")
-            if number == 0:
-                cells.append(f"{relative:+.0%}")
-        lines.append(f"| {first} - {second} | {len(seeds)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found[first, second] = []
+        for measure in measures:
+            one, other = ([measure(result) for result in side] for side in results)
+            found[first, second].append(Difference(*paired(one, other, rounds)))
+    return found
 
 
-def paired(
-    first: Sequence[Matches | RareHalf], second: Sequence[Matches | RareHalf], rounds: int
-) -> tuple[float, float, float, float]:
-    """Mean difference of AP50 over seeds, its 95 % interval, and the relative difference.
-
-    Each round draws photos and seeds anew, the same for both sides. With three seeds, drawing them
-    with replacement understates what seeds do: by a third of their variance.
-    """
-    rng = np.random.default_rng(0)
-    photos, seeds = len(first[0].image_ids), len(first)
-    means = [np.mean([matches.ap() for matches in side]) for side in (first, second)]
-    drawn = []
-    for _ in range(rounds):
-        images = rng.integers(photos, size=photos)
-        chosen = rng.integers(seeds, size=seeds)
-        drawn.append(
-            np.mean([first[i].ap(images=images) - second[i].ap(images=images) for i in chosen])
-        )
-    known = [value for value in drawn if not np.isnan(value)]
-    low, high = np.percentile(known, [2.5, 97.5]) if known else (float("nan"),) * 2
-    relative = means[0] / means[1] - 1 if means[1] > 0 else float("nan")
-    return float(means[0] - means[1]), float(low), float(high), float(relative)
+def _common_seeds(runs: Runs, first: str, second: str) -> list[str]:
+    return sorted(runs.get(first, {}).keys() & runs.get(second, {}).keys())
 
 
-def _results(work: Path, row: Mapping[str, str]) -> Any:
-    name = f"{row['variant']}-{row['seed']}-{row['config_hash']}.json"
-    return json.loads((work / "runs" / name).read_text())
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    cells = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
-def _truth(work: Path) -> Any:
-    from detectron2.data import DatasetCatalog, MetadataCatalog
+def _runs_table(runs: Runs) -> str:
+    columns = ["ap50_large", "ap50_large_4", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"]
+    columns += ["ap50_rare_half"]
+    lines = []
+    for name, of_seeds in runs.items():
+        cells = [_spread([float(row[column]) for row in of_seeds.values()]) for column in columns]
+        waiting = max(float(row["wait_share"]) for row in of_seeds.values())
+        lines.append([name, str(len(of_seeds)), *cells, f"{waiting:.1%}"])
+    return _markdown(["variant", "seeds", *columns, "waits for data, at most"], lines)
 
-    from empaste_aug.training.datasets import register_instances
 
-    if EVAL not in DatasetCatalog:
-        register_instances(EVAL, load_dataset("voc", work / "VOC2012", split=EVAL, check="header"))
-    return MetadataCatalog.get(EVAL).coco_form()
+def _spread(values: Sequence[float]) -> str:
+    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.1f}{spread}"
+
+
+def _differences_table(
+    runs: Runs, differences: Mapping[tuple[str, str], Sequence[Difference]]
+) -> str:
+    lines = []
+    for (first, second), (large, large_4, rare) in differences.items():
+        seeds = str(len(_common_seeds(runs, first, second)))
+        relative = [f"{value.relative:+.0%}" for value in (large, large_4)]
+        name = f"{first} - {second}"
+        lines.append([name, seeds, str(large), relative[0], str(large_4), relative[1], str(rare)])
+    head = ["a - b", "seeds", "ap50_large", "relative", "ap50_large_4", "relative"]
+    return _markdown([*head, "ap50_rare_half"], lines)
+
+
+def _tuning_table(rows: Sequence[Row]) -> str:
+    runs: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        runs[row["variant"], row["iterations"], row["learning_rate"]].append(row)
+    columns = ["ap50_large", "ap50_large_4", "ap50"]
+    lines = [
+        [*key, str(len(found)), *(_spread([float(row[name]) for row in found]) for name in columns)]
+        for key, found in sorted(runs.items())
+    ]
+    return _markdown(["variant", "iterations", "learning rate", "seeds", *columns], lines)
+
+
+def _classes_table(work: Path) -> str:
+    truth = register_split(work, EVAL)
+    counts = class_counts(work, VARIANTS["pseudo_only"])
+    rare = set(np.argsort(counts, kind="stable")[: len(counts) // 2].tolist())
+    columns: dict[str, Sequence[int]] = {"training photos": counts}
+    for name in ("em", "em_best", "gt"):
+        if bank_path(work, name).is_dir():
+            columns[f"masks, {name}"] = MaskBank(bank_path(work, name)).class_counts().tolist()
+    tail = work / "longtail.json"
+    if tail.is_file():
+        columns["long tail's photos"] = list(json.loads(tail.read_text())["classes"].values())
+    photos = load_dataset("voc", work / "VOC2012", split=EVAL, check="header").images
+    columns["evaluated photos"] = [
+        sum(label in image.labels for image in photos) for label in range(len(counts))
+    ]
+    longer = {image["id"]: max(image["height"], image["width"]) for image in truth["images"]}
+    classes = [category["id"] for category in truth["categories"]]
+    objects, large = np.zeros((2, len(classes)), dtype=int)
+    for thing in truth["annotations"]:
+        if thing["iscrowd"] or thing.get("ignore"):
+            continue
+        objects[classes.index(thing["category_id"])] += 1
+        area = thing["area"] * (TEST_SIDE / longer[thing["image_id"]]) ** 2
+        large[classes.index(thing["category_id"])] += area >= LARGE["large"][0]
+    columns |= {"objects": objects.tolist(), "large": large.tolist()}
+    lines = [
+        [f"{category['name']}{' (rare)' if number in rare else ''}"]
+        + [str(values[number]) for values in columns.values()]
+        for number, category in enumerate(truth["categories"])
+    ]
+    lines.append(["all", *(str(sum(values)) for values in columns.values())])
+    return _markdown(["class", *columns], lines)
+
+
+def _plot(runs: Runs, differences: Mapping[tuple[str, str], Sequence[Difference]]) -> Figure:
+    """Left: every run in both primary metrics; right: the differences with their intervals."""
+    rows = max(len(runs), len(differences), 3)
+    figure = Figure(figsize=(13, 1.4 + 0.3 * rows), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    names = list(runs)
+    for offset, (column, colour) in enumerate(
+        [("ap50_large", "tab:blue"), ("ap50_large_4", "tab:orange")]
+    ):
+        for place, name in enumerate(names):
+            values = [float(row[column]) for row in runs[name].values()]
+            height = place + 0.3 * offset - 0.15
+            label = column if place == 0 else None
+            left.plot(values, [height] * len(values), "o", color=colour, alpha=0.5, ms=4)
+            left.plot(np.mean(values), height, "|", color=colour, ms=13, mew=2, label=label)
+        for place, difference in enumerate(of[offset] for of in differences.values()):
+            height = place + 0.3 * offset - 0.15
+            right.plot([difference.low, difference.high], [height] * 2, color=colour)
+            right.plot(difference.points, height, "o", color=colour, ms=5)
+    left.set_yticks(range(len(names)), names)
+    left.set_xlabel("AP50, large objects")
+    left.legend()
+    pairs = [f"{first} - {second}" for first, second in differences]
+    right.set_yticks(range(len(pairs)), pairs, fontsize=8)
+    right.axvline(0, color="0.6", linewidth=1)
+    right.set_xlabel("difference, 95 % of the paired bootstrap")
+    for axes in (left, right):
+        axes.invert_yaxis()
+        axes.grid(axis="x", alpha=0.3)
+    return figure

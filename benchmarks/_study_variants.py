@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _study_data import TRAIN
-from _study_model import augmentations
+from _study_data import TRAIN, TUNE_TRAIN, register_split
+from _study_model import SIDE, TEST_SIDE, augmentations
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.samplers import RepeatFactorTrainingSampler
 
-from empaste_aug import Backgrounds, EMPaste, PoolReader
+from empaste_aug import Backgrounds, EMPaste
 from empaste_aug.adapters.detectron2 import (
     EMPasteMapper,
     build_empaste_train_loader,
     register_bank_dataset,
 )
+from empaste_aug.bank.files import sha256_of
 from empaste_aug.offline.datasets import load_dataset
-from empaste_aug.offline.longtail import bank_of_photos, long_tail_subset
+from empaste_aug.offline.longtail import Pareto, bank_of_photos, choose_photos
 from empaste_aug.pool import black_pool
 
-SHARE = "0.65"
-"""Of the image-class pairs whose masks a bank keeps, by quality: the paper's own yield."""
+BEST = ["--keep", "0.65", "--keep-per-class"]
+"""The masks that are pasted: of each class the best of so many of its photos, as many as the paper
+keeps. The labels of the photos are all masks, so that every variant trains on the same photos."""
 
 REPEATS = 4
 """Copies of an average photo, where classes are balanced by repeating photos."""
 
 BANKS: dict[str, list[str]] = {
-    "bank": ["--keep", SHARE],
-    "bank_gt": ["--masks"],
-    "bank_no_em": ["--keep", SHARE, "--iterations", "0"],
-    "bank_slic": ["--keep", SHARE, "--proposals", "slic"],
+    "em": [],
+    "em_best": BEST,
+    "gt": ["--masks"],
+    "no_em": ["--iterations", "0"],
+    "no_em_best": ["--iterations", "0", *BEST],
+    "slic": ["--proposals", "slic"],
+    "slic_best": ["--proposals", "slic", *BEST],
 }
 """The options of `build_bank` besides the data set."""
 
-LONG_TAIL = "bank_longtail"
-"""The cut-outs of "bank" on a long-tailed subset of the photos."""
+LONG_TAILS = {"em_longtail": "em", "em_best_longtail": "em_best"}
+"""Banks of the long tail's photos, and of which banks they are a part."""
+
+LEAST = 4
+"""Photos that a class has in the long tail at least, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +56,23 @@ class Variant:
     """One arm.
 
     Attributes:
-        bank: whose masks are the labels of their own photos, and what is pasted; a name of BANKS.
+        labels: the bank whose masks are the labels of their own photos.
         paste: EMPaste's options; None: nothing is pasted.
+        pasted: the bank of the pasted cut-outs.
         repeat: photos of rare classes come more often.
         pool: "black", "object_free", or None for the photos alone.
     """
 
-    bank: str = "bank"
+    labels: str = "em"
     paste: Mapping[str, Any] | None = None
+    pasted: str = "em_best"
     repeat: bool = False
     pool: str | None = None
+
+    @property
+    def banks(self) -> list[str]:
+        """The banks that it reads."""
+        return [self.labels] if self.paste is None else [self.labels, self.pasted]
 
 
 BACKGROUND_PROBABILITY = 1 / 3
@@ -71,16 +87,16 @@ _BY_EXPERIMENT: dict[str, dict[str, Variant]] = {
         "pseudo_only": Variant(),
         "paste_random": Variant(paste=PAPER),
         "paste_space_maximize": Variant(paste=SPACE),
-        "gt_only": Variant("bank_gt"),
-        "gt_paste": Variant("bank_gt", PAPER),
-        "no_em": Variant("bank_no_em", PAPER),
+        "gt_only": Variant("gt"),
+        "gt_paste": Variant("gt", PAPER, "gt"),
+        "no_em": Variant("no_em", PAPER, "no_em_best"),
         "balanced_no_paste": Variant(repeat=True),
         "paste_balanced": Variant(paste=BALANCED),
     },
     "longtail": {
-        "longtail_plain": Variant("bank_longtail"),
-        "longtail_uniform": Variant("bank_longtail", PAPER),
-        "longtail_balanced": Variant("bank_longtail", BALANCED),
+        "longtail_plain": Variant("em_longtail"),
+        "longtail_uniform": Variant("em_longtail", PAPER, "em_best_longtail"),
+        "longtail_balanced": Variant("em_longtail", BALANCED, "em_best_longtail"),
     },
     "backgrounds": {
         "bg_black": Variant(paste=PAPER, pool="black"),
@@ -91,36 +107,48 @@ _BY_EXPERIMENT: dict[str, dict[str, Variant]] = {
         "paste_6": Variant(paste=PAPER | {"count": 6}),
     },
     "blending": {"blend_none": Variant(paste=PAPER | {"blend": "none"})},
-    "proposals": {"slic": Variant("bank_slic", PAPER)},
+    "proposals": {"slic": Variant("slic", PAPER, "slic_best")},
 }
 VARIANTS = {name: arm for arms in _BY_EXPERIMENT.values() for name, arm in arms.items()}
 EXPERIMENTS = {name: kind for kind, arms in _BY_EXPERIMENT.items() for name in arms}
 
 
 def banks_of(variants: Sequence[str]) -> dict[str, list[str]]:
-    """The banks that these variants need, with `build_bank`'s options."""
-    wanted = {VARIANTS[name].bank for name in variants}
-    if LONG_TAIL in wanted:
-        wanted.add("bank")
+    """The banks that these variants need built, with `build_bank`'s options."""
+    wanted = {bank for name in variants for bank in VARIANTS[name].banks}
+    wanted |= {LONG_TAILS[name] for name in wanted & LONG_TAILS.keys()}
     return {name: options for name, options in BANKS.items() if name in wanted}
 
 
+def bank_path(work: Path, name: str, *, tuning: bool = False) -> Path:
+    """A bank's folder; for tuning, of that with the tuning part's training photos alone."""
+    path = work / "banks" / name
+    if not tuning:
+        return path
+    part = work / "banks_tuning" / name
+    _subset(part, path, _photos(work, TUNE_TRAIN))
+    return part
+
+
 def training_loader(
-    variant: Variant, work: Path, batch_size: int, seed: int
+    variant: Variant, work: Path, batch_size: int, seed: int, *, tuning: bool = False
 ) -> Iterable[list[dict[str, Any]]]:
     """The endless batches of one arm, the same for the same seed."""
-    folder, name = work / variant.bank, f"study_{variant.bank}"
+    folder = bank_path(work, variant.labels, tuning=tuning)
+    name = f"study_{folder.parent.name}_{folder.name}"
     if name not in DatasetCatalog:
         register_bank_dataset(name, folder, work / "VOC2012" / "JPEGImages")
+    register_split(work, TRAIN)
     classes = MetadataCatalog.get(TRAIN).thing_classes
     if MetadataCatalog.get(name).thing_classes != classes:
-        raise SystemExit(f"{folder}: has other classes than the photos")
+        raise SystemExit(f"{variant.labels}: has other classes than the photos")
     dicts = DatasetCatalog.get(name)
     if variant.repeat:
         dicts = _repeated(dicts)
     paste = None
     if variant.paste is not None:
-        paste = EMPaste(folder, class_names=classes, **variant.paste)
+        cutouts = bank_path(work, variant.pasted, tuning=tuning)
+        paste = EMPaste(cutouts, class_names=classes, **variant.paste)
     mapper = EMPasteMapper(
         True,
         augmentations=augmentations(),
@@ -136,22 +164,95 @@ def training_loader(
 
 
 def make_long_tail(work: Path) -> None:
-    """Make the bank `LONG_TAIL` once, and `longtail.json`, what classes it has how often."""
-    if (work / LONG_TAIL / "manifest.json").exists():
-        return
+    """Make the banks `LONG_TAILS`, and `longtail.json`, what classes they have how often.
+
+    Class sizes in photos follow the paper's law between what the largest class has and `LEAST`;
+    a class that has fewer keeps them all.
+    """
     dataset = load_dataset("voc", work / "VOC2012", split=TRAIN, check="header")
-    found = long_tail_subset(dataset, rng=np.random.default_rng(0), count="images", fit=True)
-    (work / "longtail.json").write_text(json.dumps(found.as_json(), indent=1))
-    bank_of_photos(work / LONG_TAIL, work / "bank", found.image_ids, note=found.as_json())
+    shape = len(dataset.images), len(dataset.class_names)
+    counts = np.zeros(shape, dtype=np.int64)
+    for row, image in enumerate(dataset.images):
+        counts[row, list(image.labels)] = 1
+    available = counts.sum(axis=0)
+    sizes = np.empty(shape[1], dtype=np.int64)
+    law = Pareto(maximum=max(int(available.max()), LEAST), minimum=LEAST)
+    sizes[np.argsort(-available, kind="stable")] = law.sizes(shape[1])
+    rows = choose_photos(counts, np.minimum(sizes, available), rng=np.random.default_rng(0))
+    photos = [dataset.images[row].image_id for row in rows]
+    reached = counts[rows].sum(axis=0).tolist()
+    note = {"photos": len(photos), "classes": dict(zip(dataset.class_names, reached, strict=True))}
+    (work / "longtail.json").write_text(json.dumps(note, indent=1))
+    for name, origin in LONG_TAILS.items():
+        _subset(bank_path(work, name), bank_path(work, origin), photos)
+
+
+def settings_of(variant: Variant, work: Path) -> dict[str, Any]:
+    """What a run depends on besides its banks, the detector and the schedule."""
+    splits = work / "VOC2012" / "ImageSets" / "Main"
+    return {
+        "variant": asdict(variant),
+        "augmentations": inspect.getsource(augmentations),
+        "sides": [SIDE, TEST_SIDE],
+        "repeats": REPEATS,
+        "background_probability": BACKGROUND_PROBABILITY,
+        "photos": {path.stem: path.read_text() for path in sorted(splits.glob("study_*.txt"))},
+        "pool": [] if variant.pool is None else _files(pool_path(work, variant.pool)),
+    }
+
+
+def _photos(work: Path, split: str) -> list[str]:
+    return (work / "VOC2012" / "ImageSets" / "Main" / f"{split}.txt").read_text().split()
+
+
+def _subset(target: Path, origin: Path, photos: Sequence[str]) -> None:
+    """Make the bank of some photos, unless it is there, of this very bank and these photos."""
+    manifest = target / "manifest.json"
+    if manifest.is_file():
+        made = json.loads(manifest.read_text())["subset_of"]
+        if made["choice"] == {"photos": list(photos)} and made["manifest_sha256"] == sha256_of(
+            origin / "manifest.json"
+        ):
+            return
+    bank_of_photos(target, origin, photos, note={"photos": list(photos)}, overwrite=True)
+
+
+def pool_path(work: Path, name: str) -> Path:
+    """The folder of a pool, or of photos that are one."""
+    return work / f"pool_{name}"
+
+
+def make_pools(work: Path, names: Collection[str], object_free: tuple[Path, Path] | None) -> None:
+    """Make the pools of these names: black images; links to photos without any class.
+
+    Args:
+        work: the study's folder.
+        names: "black", "object_free".
+        object_free: a folder of photos, and a text file of the names of those to take.
+    """
+    if "black" in names:
+        black_pool(pool_path(work, "black"), count=8)
+    if "object_free" not in names:
+        return
+    if object_free is None:
+        raise SystemExit("--object-free: the variant bg_object_free needs it")
+    photos, listed = object_free
+    folder = pool_path(work, "object_free")
+    folder.mkdir(exist_ok=True)
+    for name in listed.read_text().split():
+        if not (folder / name).exists():
+            (folder / name).symlink_to((photos / name).resolve(strict=True))
+
+
+def _files(folder: Path) -> list[tuple[str, int]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in files]
 
 
 def _backgrounds(variant: Variant, work: Path) -> Backgrounds | None:
     if variant.pool is None:
         return None
-    pool: Path | PoolReader = work / "pool_object_free"
-    if variant.pool == "black":
-        pool = black_pool(work / "pool_black", count=8)
-    return Backgrounds(pool, probability=BACKGROUND_PROBABILITY)
+    return Backgrounds(pool_path(work, variant.pool), probability=BACKGROUND_PROBABILITY)
 
 
 def _repeated(dicts: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,33 +16,36 @@ import argparse
 import csv
 import hashlib
 import json
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from _study_data import EVAL, SPLIT, TRAIN, link_photos
+from _study_data import EVAL, SPLIT, TRAIN, TUNE_EVAL, link_photos, register_split
+from _study_metrics import class_counts, evaluate, predictions_path
 from _study_model import Schedule, predict, study_config, train
-from _study_report import class_counts, evaluate, write_report
+from _study_report import write_report
 from _study_variants import (
     EXPERIMENTS,
-    LONG_TAIL,
+    LONG_TAILS,
     VARIANTS,
+    bank_path,
     banks_of,
     make_long_tail,
+    make_pools,
+    settings_of,
     training_loader,
 )
-from detectron2.data import DatasetCatalog, MetadataCatalog
-
-from empaste_aug.bank import MaskBank
-from empaste_aug.offline.datasets import load_dataset
-from empaste_aug.training.datasets import register_instances
+from detectron2.data import DatasetCatalog
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "study_results.csv"
+TUNING = HERE / "study_tuning.csv"
 STUDY = HERE / "STUDY.md"
 
 FIELDS = [
@@ -60,7 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
     prepare.add_argument("--root", type=Path, required=True, help="coco_as_voc's VOC2012 folder")
     prepare.add_argument("--extra-labels", type=Path, help="photos for the classifier alone")
     prepare.add_argument("--split", type=Path, default=SPLIT, help="the published split's json")
-    prepare.add_argument("--object-free", type=Path, help="a folder of photos without any class")
+    prepare.add_argument(
+        "--object-free", type=Path, nargs=2, metavar=("FOLDER", "LIST"),
+        help="photos, and a text file of the names of those without any class",
+    )  # fmt: skip
     prepare.add_argument("--workers", type=int, default=2)
     prepare.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     run = commands.add_parser("run", help="train and evaluate what has no row yet")
@@ -68,10 +74,13 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     run.add_argument("--iterations", type=int, default=Schedule.iterations)
     run.add_argument("--learning-rate", type=float, default=Schedule.learning_rate)
-    run.add_argument("--threads", type=int, default=2)
-    run.add_argument("--results", type=Path, default=RESULTS)
+    run.add_argument("--tuning", action="store_true", help="on parts of the training photos alone")
+    run.add_argument("--jobs", type=int, default=1, help="runs at once (%(default)s)")
+    run.add_argument("--threads", type=int, default=1, help="of each run (%(default)s)")
+    run.add_argument("--results", type=Path, help="(study_results.csv; study_tuning.csv)")
     report = commands.add_parser("report", help="tables and intervals from the rows")
     report.add_argument("--results", type=Path, default=RESULTS)
+    report.add_argument("--tuning-results", type=Path, default=TUNING)
     report.add_argument("--output", type=Path, default=STUDY, help="has markers for the tables")
     report.add_argument("--rounds", type=int, default=1000, help="of the bootstrap")
     return parser
@@ -79,78 +88,106 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    if args.command == "run" and args.results is None:
+        args.results = TUNING if args.tuning else RESULTS
     if args.command == "prepare":
         prepare(args)
     elif args.command == "run":
         run(args)
     else:
-        write_report(args.output, read_rows(args.results), args.work, rounds=args.rounds)
+        rows, tuning = read_rows(args.results), read_rows(args.tuning_results)
+        write_report(args.output, rows, tuning, args.work, rounds=args.rounds)
     return 0
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Link the photos, and run `build_bank` for every bank that the variants name."""
+    """Link the photos, and make every bank and pool that the variants name."""
     folder = link_photos(args.root, args.work, args.split)
+    pools = {pool for name in args.variants if (pool := VARIANTS[name].pool) is not None}
+    make_pools(args.work, pools, args.object_free)
     for name, more in banks_of(args.variants).items():
-        if "--masks" in more and (args.work / name / "manifest.json").exists():
-            continue
         command = [sys.executable, "-m", "empaste_aug.tools.build_bank", "--dataset", "voc"]
-        command += ["--root", str(folder), "--split", TRAIN, "--output", str(args.work / name)]
+        command += ["--root", str(folder), "--split", TRAIN, "--overwrite"]
+        command += ["--output", str(bank_path(args.work, name))]
         if "--masks" not in more:
             command += ["--work", str(args.work / "stages"), "--workers", str(args.workers)]
             if args.extra_labels is not None:
                 command += ["--extra-labels", str(args.extra_labels), "--extra-for", "classifier"]
         print("+", " ".join([*command, *more]), flush=True)
         subprocess.run([*command, *more], check=True)
-    if any(VARIANTS[name].bank == LONG_TAIL for name in args.variants):
+    if any(LONG_TAILS.keys() & set(VARIANTS[name].banks) for name in args.variants):
         make_long_tail(args.work)
-    pool = args.work / "pool_object_free"
-    if args.object_free is not None and not pool.exists():
-        pool.symlink_to(args.object_free.resolve())
 
 
 def run(args: argparse.Namespace) -> None:
     """Train and evaluate every variant with every seed, seeds first, that has no row."""
-    torch.set_num_threads(args.threads)
     schedule = Schedule(iterations=args.iterations, learning_rate=args.learning_rate)
-    folder = args.work / "VOC2012"
-    for split in (TRAIN, EVAL):
-        register_instances(split, load_dataset("voc", folder, split=split, check="header"))
-    truth = MetadataCatalog.get(EVAL).coco_form()
+    missing = []
     for seed in args.seeds:
         for name in args.variants:
-            row = describe(name, seed, schedule, args.work)
+            row = describe(name, seed, schedule, args.work, tuning=args.tuning)
             if any(all(row[key] == other[key] for key in row) for other in read_rows(args.results)):
                 print(f"{name}, seed {seed}: has its row", flush=True)
-                continue
-            variant = VARIANTS[name]
-            cfg = study_config(len(truth["categories"]))
-            loader = training_loader(variant, args.work, schedule.batch_size, seed)
-            trained = train(cfg, loader, schedule, seed=seed)
-            results = predict(trained.model, DatasetCatalog.get(EVAL))
-            runs = args.work / "runs"
-            runs.mkdir(exist_ok=True)
-            (runs / f"{name}-{seed}-{row['config_hash']}.json").write_text(json.dumps(results))
-            row |= evaluate(truth, results, class_counts(args.work, variant.bank))
-            row["seconds"] = f"{trained.seconds:.0f}"
-            row["wait_share"] = f"{trained.wait_share:.4f}"
-            append(args.results, row)
-            print(f"{name}, seed {seed}: {row}\n  losses {trained.losses}", flush=True)
+            else:
+                missing.append((row, schedule, args.work, args.tuning, args.threads))
+    if args.jobs == 1:
+        for task in missing:
+            append(args.results, train_and_evaluate(*task))
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(args.jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
+        waiting = [pool.submit(train_and_evaluate, *task) for task in missing]
+        try:
+            for done in as_completed(waiting):
+                append(args.results, done.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
-def describe(name: str, seed: int, schedule: Schedule, work: Path) -> dict[str, str]:
+def train_and_evaluate(
+    row: dict[str, str], schedule: Schedule, work: Path, tuning: bool, threads: int
+) -> dict[str, str]:
+    """One run; the row with its figures."""
+    torch.set_num_threads(threads)
+    split = TUNE_EVAL if tuning else EVAL
+    truth = register_split(work, split)
+    variant, seed = VARIANTS[row["variant"]], int(row["seed"])
+    cfg = study_config(len(truth["categories"]))
+    loader = training_loader(variant, work, schedule.batch_size, seed, tuning=tuning)
+    trained = train(cfg, loader, schedule, seed=seed)
+    results = predict(trained.model, DatasetCatalog.get(split))
+    path = predictions_path(work, row)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results))
+    row |= evaluate(truth, results, class_counts(work, variant))
+    row["seconds"] = f"{trained.seconds:.0f}"
+    row["wait_share"] = f"{trained.wait_share:.4f}"
+    print(f"{row}\n  losses {trained.losses}", flush=True)
+    return row
+
+
+def describe(
+    name: str, seed: int, schedule: Schedule, work: Path, *, tuning: bool = False
+) -> dict[str, str]:
     """What a run is known by."""
     variant = VARIANTS[name]
-    bank = None if variant.bank is None else MaskBank(work / variant.bank)
-    settings = [asdict(variant), asdict(schedule), study_config(20).MODEL.dump()]
+    banks = hashlib.sha256()
+    for bank in variant.banks:
+        banks.update((bank_path(work, bank, tuning=tuning) / "manifest.json").read_bytes())
+    settings = settings_of(variant, work) | {
+        "schedule": asdict(schedule),
+        "model": study_config(20).MODEL.dump(),
+        "evaluated": TUNE_EVAL if tuning else EVAL,
+    }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return {
-        "experiment": EXPERIMENTS[name],
+        "experiment": "tuning" if tuning else EXPERIMENTS[name],
         "variant": name,
         "seed": str(seed),
         "iterations": str(schedule.iterations),
         "learning_rate": f"{schedule.learning_rate:g}",
-        "bank_sha": "" if bank is None else bank.manifest["build_hash"][:12],
+        "bank_sha": banks.hexdigest()[:12],
         "config_hash": digest[:12],
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +15,8 @@ pytest.importorskip("detectron2")
 pytest.importorskip("timm")
 
 from dataset_files import VOCFiles
+
+from empaste_aug.bank import MaskBank
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -50,6 +54,9 @@ def test_the_split_is_as_told(study):
     assert len(train) == 88
     there = Counter(label for name in evaluate for label in labels[name])
     assert all(there[label] >= 1 for label in range(6))
+    tune = found["study_tune_train"], found["study_tune_eval"]
+    assert sorted(tune[0] + tune[1]) == train
+    assert len(tune[0]) == 59
     assert data.split(dict(reversed(labels.items()))) == found
 
 
@@ -73,7 +80,7 @@ class KnownMatches:
 
 
 def test_a_paired_difference(study):
-    paired = import_module("_study_report").paired
+    paired = import_module("_study_metrics").paired
     noise = np.random.default_rng(1).normal(0, 30, 400)
     first = [KnownMatches(noise + 12 + seed) for seed in (0, 1)]
     second = [KnownMatches(noise + 10 + seed) for seed in (0, 1)]
@@ -101,28 +108,74 @@ def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
             height=70,
             width=100,
         )
-    split = tmp_path / "split.json"
     ids = files.ids
-    split.write_text(f'{{"study_train": {ids[:5]!r}, "study_eval": {ids[5:]!r}}}'.replace("'", '"'))
-    work, results = tmp_path / "work", tmp_path / "rows.csv"
+    splits = {"study_train": ids[:5], "study_eval": ids[5:]}
+    splits |= {"study_tune_train": ids[:3], "study_tune_eval": ids[3:5]}
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps(splits))
+    work, results, tuning = tmp_path / "work", tmp_path / "rows.csv", tmp_path / "tuning.csv"
+    rows_of = ["--results", str(results)]
 
     def call(*arguments):
         assert study.main(["--work", str(work), *arguments]) == 0
 
     call("prepare", "--root", str(files.root), "--split", str(split), "--variants", "gt_only")
     runs = ["run", "--variants", "gt_only", "gt_paste", "--seeds", "0", "--iterations", "2"]
-    call(*runs, "--results", str(results))
+    call(*runs, "--jobs", "2", *rows_of)
     rows = study.read_rows(results)
-    assert [row["variant"] for row in rows] == ["gt_only", "gt_paste"]
+    assert {row["variant"] for row in rows} == {"gt_only", "gt_paste"}
     assert list(rows[0]) == study.FIELDS
     assert all(0 <= float(row["ap50_large"]) <= 100 for row in rows)
     before = results.read_bytes()
+    call(*runs, *rows_of)
+    assert results.read_bytes() == before, "what has its row is not run again"
+
+    call("run", "--tuning", *runs[1:3], *runs[4:], "--results", str(tuning))
+    assert [row["experiment"] for row in study.read_rows(tuning)] == ["tuning"]
+    used = MaskBank(work / "banks_tuning" / "gt")
+    assert {used.image_id(row) for row in range(len(used))} == set(ids[:3])
+
     page = tmp_path / "STUDY.md"
     page.write_text("head\n<!-- tables -->\nold\n<!-- end of tables -->\ntail\n")
-    call("report", "--results", str(results), "--output", str(page), "--rounds", "5")
+    tables = ["--tuning-results", str(tuning), "--output", str(page), "--rounds", "5"]
+    call("report", *rows_of, *tables)
     text = page.read_text()
     assert text.startswith("head\n")
     assert text.endswith("tail\n")
     assert "old" not in text
     assert "| gt_paste - gt_only | 1 |" in text
+    assert "| person (rare) | 3 | 3 | 1 | 1 | 1 |" in text or "| person | 3 | 3 |" in text
+    assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
     assert results.read_bytes() == before
+
+
+def test_the_long_tail_and_the_pools(study, tmp_path):
+    """A class has its size by the law, at least LEAST, or all that there is; pools are remade."""
+    variants = import_module("_study_variants")
+    files = VOCFiles(tmp_path / "VOC2012")
+    objects, classes = np.zeros((2, 40, 60), np.uint8)
+    objects[5:30, 5:30] = 1
+    for number in range(30):
+        name, label = ("person", 15) if number < 20 else ("dog", 12)
+        name, label = ("cat", 8) if number >= 28 else (name, label)
+        classes[5:30, 5:30] = label
+        files.add(
+            f"2008_{number:06d}", [name], objects=objects, classes=classes, height=40, width=60
+        )
+    ids = files.ids
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"study_train": ids, "study_eval": ids[:1]}))
+    work = tmp_path / "work"
+    study.main(
+        ["--work", str(work), "prepare", "--root", str(files.root), "--split", str(split),
+         "--variants", "gt_only"]
+    )  # fmt: skip
+    for name in ("em", "em_best"):
+        shutil.copytree(work / "banks" / "gt", work / "banks" / name)
+    variants.make_long_tail(work)
+    found = json.loads((work / "longtail.json").read_text())["classes"]
+    assert {name: count for name, count in found.items() if count} == {
+        "person": 20, "dog": 8, "cat": 2,
+    }  # fmt: skip
+    bank = MaskBank(work / "banks" / "em_longtail")
+    assert dict(zip(bank.categories, bank.class_counts().tolist(), strict=True)) == found
