@@ -10,7 +10,8 @@ from typing import Any
 import torch
 import yaml
 from detectron2.config import CfgNode, LazyConfig, get_cfg
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
+from detectron2.utils.registry import locate
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,9 +21,9 @@ from empaste_aug.adapters.detectron2 import add_empaste_config
 from empaste_aug.paste.select import some
 from empaste_aug.training.batch_size import scale_to_batch_size
 from empaste_aug.training.datasets import register_all
-from empaste_aug.training.lazy import dataset_names
+from empaste_aug.training.lazy import build_train_mapper, dataset_names
 from empaste_aug.training.timm_backbone import add_timm_config
-from empaste_aug.types import ArgumentError, DatasetError
+from empaste_aug.types import ArgumentError, DatasetError, EMPasteError
 
 Config = Any
 """CfgNode (yacs) or DictConfig (LazyConfig)."""
@@ -91,13 +92,13 @@ def prepare(cfg: Config, *, eval_only: bool, resume: bool) -> None:
         ArgumentError: a data set is not registered, classes do not fit the model or the data sets
             each other, masks are in a format that cannot be read, a GPU is asked for and there is
             none, weights are missing for an evaluation, or a value of EMPASTE is wrong.
-        BankError, DatasetError, PoolError: a data set that the config registers, or the bank or
-            pool of a yacs config, is missing or bad.
+        BankError, DatasetError, PoolError: a data set that the config registers, the bank or the
+            pool is missing or bad. An evaluation looks at what it evaluates on alone.
     """
-    register_all(_registered(cfg))
     lazy = isinstance(cfg, DictConfig)
     train = dataset_names(cfg, "train") if lazy else tuple(cfg.DATASETS.TRAIN)
     test = dataset_names(cfg, "test") if lazy else tuple(cfg.DATASETS.TEST)
+    register_all(_registered(cfg), only=test if eval_only and test else None)
     key = "dataloader.{}.dataset.names" if lazy else "DATASETS.{}"
     parts = [("test", test)] if eval_only else [("train", train), ("test", test)]
     for part, names in parts:
@@ -111,10 +112,13 @@ def prepare(cfg: Config, *, eval_only: bool, resume: bool) -> None:
                     f"--register {name}=KIND:FOLDER registers one"
                 )
     _check_classes([name for _, names in parts for name in names], _num_classes(cfg))
-    if not lazy and not eval_only:
+    if not eval_only:
         _check_mask_format(cfg, train)
-        paste_from_config(cfg)
-        backgrounds_from_config(cfg)
+        if lazy:
+            _reworded("dataloader.train.mapper", lambda: build_train_mapper(cfg))
+        else:
+            paste_from_config(cfg)
+            backgrounds_from_config(cfg)
     _check_device(cfg)
     weights = cfg.train.init_checkpoint if lazy else cfg.MODEL.WEIGHTS
     if eval_only and not weights and not resume:
@@ -145,7 +149,9 @@ def _reworded(what: str, read: Callable[[], Any]) -> Any:
     """What `read` returns; the errors of config libraries as ours."""
     try:
         return read()
-    except (KeyError, ValueError, AssertionError, SyntaxError, AttributeError) as error:
+    except EMPasteError:
+        raise
+    except (KeyError, ValueError, TypeError, AssertionError, SyntaxError, AttributeError) as error:
         message = str(error.args[0]) if error.args else type(error).__name__
     except (OmegaConfBaseException, HydraException, yaml.YAMLError) as error:
         message = str(error)
@@ -183,16 +189,35 @@ def _check_classes(names: Sequence[str], num_classes: int | None) -> None:
             )
 
 
-def _check_mask_format(cfg: CfgNode, names: Sequence[str]) -> None:
+def _check_mask_format(cfg: Config, names: Sequence[str]) -> None:
     """DatasetMapper takes no RLE where masks are polygons."""
-    if cfg.EMPASTE.ENABLED or not cfg.MODEL.MASK_ON or cfg.INPUT.MASK_FORMAT != "polygon":
+    if isinstance(cfg, DictConfig):
+        where, instead = "dataloader.train.mapper.instance_mask_format", "'bitmask'"
+        polygons = _maps_polygons(cfg)
+    else:
+        where = "INPUT.MASK_FORMAT"
+        instead = "'cropped' ('bitmask' takes the padding of FixedSizeCrop for a part of masks)"
+        polygons = not cfg.EMPASTE.ENABLED and cfg.MODEL.MASK_ON
+        polygons = polygons and cfg.INPUT.MASK_FORMAT == "polygon"
+    if not polygons:
         return
     for name in names:
         if MetadataCatalog.get(name).get("registered_as"):
             raise ArgumentError(
-                f"INPUT.MASK_FORMAT: is 'polygon', but the masks of {name!r} are RLE: set it to "
-                "'cropped' ('bitmask' takes the padding of FixedSizeCrop for a part of masks)"
+                f"{where}: is 'polygon', but the masks of {name!r} are RLE: set it to {instead}"
             )
+
+
+def _maps_polygons(cfg: DictConfig) -> bool:
+    """Whether a LazyConfig's mapper is detectron2's own, and gives polygons."""
+    mapper = OmegaConf.select(cfg, "dataloader.train.mapper")
+    if mapper is None:
+        return False
+    kind = mapper.get("_target_")
+    if (locate(kind) if isinstance(kind, str) else kind) is not DatasetMapper:
+        return False
+    form = mapper.get("instance_mask_format", "polygon")
+    return bool(mapper.get("use_instance_mask", False)) and form == "polygon"
 
 
 def _check_device(cfg: Config) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def parse_spec(text: str) -> DatasetSpec:
     return DatasetSpec(name, kind, Path(root), options, text)
 
 
-def register_all(texts: Iterable[str]) -> None:
+def register_all(texts: Iterable[str], *, only: Collection[str] | None = None) -> None:
     """Register the data sets that these lines name; one that is there from the same line stays.
 
     ``NAME=bank:BANK,images=FOLDER`` is `register_bank_dataset` (with ``min_score=0.5``, say).
@@ -81,12 +81,18 @@ def register_all(texts: Iterable[str]) -> None:
     VOC's ``difficult=count`` counts difficult objects in evaluations, which by VOC's rules are
     ignored (``difficult=ignore``).
 
+    Args:
+        texts: the lines.
+        only: names; the others' lines are read, but not registered. None: all are.
+
     Raises:
         ArgumentError: a line is not of its form, or its name is taken.
         BankError, DatasetError: files are missing or bad.
     """
     for text in texts:
         spec = parse_spec(text)
+        if only is not None and spec.name not in only:
+            continue
         if spec.name in DatasetCatalog:
             if MetadataCatalog.get(spec.name).get("registered_as") == spec.text:
                 continue

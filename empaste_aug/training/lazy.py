@@ -94,6 +94,7 @@ def evaluate_model(cfg: DictConfig, model: Any) -> dict[str, Any]:
     if target in (*ours, "detectron2.evaluation.COCOEvaluator"):
         folder = Path(cfg.train.output_dir) / "inference" / str(options["dataset_name"])
         options["output_dir"] = options.get("output_dir") or str(folder)
+        options["tasks"] = options.get("tasks") or tasks_of(cfg)
         evaluator: Any = InstanceEvaluator(**options)
     else:
         evaluator = instantiate(cfg.dataloader.evaluator)
@@ -109,12 +110,31 @@ def dataset_names(cfg: DictConfig, part: str) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _train_loader(cfg: DictConfig) -> CountingLoader:
-    """The loader of the config, counted, whose mapper keeps its records."""
+def build_train_mapper(cfg: DictConfig) -> Any:
+    """The mapper of dataloader.train, whose bank and pool are opened.
+
+    Raises:
+        ArgumentError: the config has none, or an argument of it is wrong.
+        BankError, PoolError: its bank or pool is missing or damaged.
+    """
     mapper = OmegaConf.select(cfg, "dataloader.train.mapper")
     if mapper is None:
         raise ArgumentError("dataloader.train.mapper: the config has none")
-    mapper = instantiate(mapper)
+    return instantiate(mapper)
+
+
+def tasks_of(cfg: DictConfig) -> tuple[str, ...] | None:
+    """What the model predicts, by the heads of model.roi_heads; None: it has no such heads."""
+    heads = OmegaConf.select(cfg, "model.roi_heads")
+    if not isinstance(heads, DictConfig):
+        return None
+    further = {"mask_head": "segm", "keypoint_head": "keypoints"}
+    return ("bbox", *(task for head, task in further.items() if heads.get(head) is not None))
+
+
+def _train_loader(cfg: DictConfig) -> CountingLoader:
+    """The loader of the config, counted, whose mapper keeps its records."""
+    mapper = build_train_mapper(cfg)
     pastes = isinstance(mapper, EMPasteMapper)
     if pastes:
         mapper.keep_record = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,10 @@ class EMPasteTrainer(DefaultTrainer):  # type: ignore[misc]
         """What evaluates a data set."""
         folder = Path(cfg.OUTPUT_DIR) / "inference" / dataset_name
         return build_evaluator(
-            dataset_name, folder, max_dets_per_image=cfg.TEST.DETECTIONS_PER_IMAGE
+            dataset_name,
+            folder,
+            tasks=tasks_of(cfg),
+            max_dets_per_image=cfg.TEST.DETECTIONS_PER_IMAGE,
         )
 
     def build_hooks(self) -> list[hooks.HookBase]:
@@ -87,30 +90,46 @@ class EMPasteTrainer(DefaultTrainer):  # type: ignore[misc]
         return results
 
 
+def tasks_of(cfg: CfgNode) -> tuple[str, ...] | None:
+    """What the model predicts, where it is one of detectron2's with regions; None: not known."""
+    if cfg.MODEL.META_ARCHITECTURE not in ("GeneralizedRCNN", "PanopticFPN"):
+        return None
+    masks = ("segm",) if cfg.MODEL.MASK_ON else ()
+    keypoints = ("keypoints",) if cfg.MODEL.KEYPOINT_ON else ()
+    return ("bbox", *masks, *keypoints)
+
+
 def build_evaluator(
-    dataset_name: str, folder: Path, *, max_dets_per_image: int | None = None
+    dataset_name: str,
+    folder: Path,
+    *,
+    tasks: Sequence[str] | None = None,
+    max_dets_per_image: int | None = None,
 ) -> DatasetEvaluator:
     """An evaluator by the `evaluator_type` of a data set's metadata, which writes to `folder`.
+
+    Instances are evaluated by `tasks` ("bbox", "segm", "keypoints"); None: by what is predicted.
 
     Raises:
         ArgumentError: there is none for this type.
     """
     kind = MetadataCatalog.get(dataset_name).get("evaluator_type", "coco")
-    instances = {"dataset_name": dataset_name, "output_dir": str(folder)}
+    where: dict[str, Any] = {"dataset_name": dataset_name, "output_dir": str(folder)}
+    limits: dict[str, Any] = {"tasks": tasks, "max_dets_per_image": max_dets_per_image}
     if kind == "coco":
-        return InstanceEvaluator(**instances, max_dets_per_image=max_dets_per_image)
+        return InstanceEvaluator(**where, **limits)
     if kind == "lvis":
-        return LVISEvaluator(**instances)
+        return LVISEvaluator(**where)
     if kind == "pascal_voc":
         return PascalVOCDetectionEvaluator(dataset_name)
     if kind == "sem_seg":
-        return SemSegEvaluator(**instances)
+        return SemSegEvaluator(**where)
     if kind == "coco_panoptic_seg":
         return DatasetEvaluators(
             [
-                SemSegEvaluator(**instances),
-                InstanceEvaluator(**instances, max_dets_per_image=max_dets_per_image),
-                COCOPanopticEvaluator(**instances),
+                SemSegEvaluator(**where),
+                InstanceEvaluator(**where, **limits),
+                COCOPanopticEvaluator(**where),
             ]
         )
     raise ArgumentError(

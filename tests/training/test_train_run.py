@@ -15,12 +15,14 @@ pytest.importorskip("detectron2")
 
 import torch
 from detectron2.config import LazyConfig
+from detectron2.data import DatasetCatalog
 from detectron2.engine import HookBase
 
 from empaste_aug import ArgumentError, BankError, DatasetError, PoolError
 from empaste_aug.training import run as training_run
 from empaste_aug.training import trainer
 from empaste_aug.training.configuration import load_config, prepare
+from empaste_aug.training.lazy import tasks_of
 from empaste_aug.training.run import RunOptions, run
 from empaste_aug.training.statistics import CountingLoader, PasteCounts
 from empaste_aug.training.trainer import EMPasteTrainer
@@ -212,6 +214,20 @@ def test_a_lazy_config(tmp_path, small_bank, lines, capsys):
     assert final["empaste/pasted"] + final["empaste/skipped"] == 8
     assert "segm/AP50-cow" in final
     assert f"{VAL}: 3 images" in capsys.readouterr().out
+    for opts, error, message in (
+        (["dataloader.train.mapper.paste.bank=none"], BankError, "none"),
+        (["dataloader.train.mapper.paste.count=-1"], ArgumentError, "count"),
+        (["dataloader.train.mapper.bakgrounds=1"], ArgumentError, "bakgrounds"),
+    ):  # fmt: skip
+        with pytest.raises(error, match=message):
+            run(RunOptions(config_file=str(path), register=lines, opts=opts))
+    cfg = load_config(str(path), [], lines)
+    cfg.dataloader.train.mapper = {
+        "_target_": "detectron2.data.DatasetMapper", "is_train": True, "augmentations": [],
+        "image_format": "RGB", "use_instance_mask": True,
+    }  # fmt: skip
+    with pytest.raises(ArgumentError, match="instance_mask_format: is 'polygon', but the masks"):
+        prepare(cfg, eval_only=False, resume=False)
     run(RunOptions(config_file=str(path), register=lines, opts=["train.max_iter=3"], resume=True))
     rows = metrics(tmp_path / "lazy")
     assert rows[-1]["iteration"] == 3
@@ -219,8 +235,24 @@ def test_a_lazy_config(tmp_path, small_bank, lines, capsys):
     saved = LazyConfig.load(str(tmp_path / "lazy" / "config.yaml"))
     assert list(saved.dataloader.register) == lines
     capsys.readouterr()
+    forget(TRAIN, VAL)
     run(RunOptions(config_file=str(path), register=lines, eval_only=True, resume=True))
     assert f"{VAL}: 3 images" in capsys.readouterr().out
+    assert TRAIN not in DatasetCatalog, "an evaluation needs no training data"
+
+
+def test_what_a_model_predicts_is_what_is_evaluated(tmp_path, small_bank):
+    """Also where it predicts nothing: no AP of masks for a detector of boxes."""
+    cfg = tiny_config(small_bank.path, tmp_path, train=TRAIN, test=VAL)
+    assert trainer.tasks_of(cfg) == ("bbox", "segm")
+    cfg.MODEL.MASK_ON, cfg.MODEL.KEYPOINT_ON = False, True
+    assert trainer.tasks_of(cfg) == ("bbox", "keypoints")
+    cfg.MODEL.META_ARCHITECTURE = "OneOfAnotherProject"
+    assert trainer.tasks_of(cfg) is None
+    folder = Path(__file__).parents[2] / "configs"
+    for kind, tasks in (("mask", ("bbox", "segm")), ("faster", ("bbox",))):
+        lazy = load_config(str(folder / f"{kind}_rcnn_R_50_FPN_voc_empaste.py"))
+        assert tasks_of(lazy) == tasks
 
 
 @pytest.mark.parametrize(
