@@ -47,8 +47,8 @@ BANKS: dict[str, list[str]] = {
 LONG_TAILS = {"em_longtail": "em", "em_best_longtail": "em_best"}
 """Banks of the long tail's photos, and of which banks they are a part."""
 
-LEAST = 4
-"""Photos that a class has in the long tail at least, where there are so many."""
+MOST, LEAST = 60, 4
+"""Photos that the largest and the smallest class of the long tail have, where there are so many."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def training_loader(
 def make_long_tail(work: Path) -> None:
     """Make the banks `LONG_TAILS`, and `longtail.json`, what classes they have how often.
 
-    Class sizes in photos follow the paper's law between what the largest class has and `LEAST`;
-    a class that has fewer keeps them all.
+    Class sizes in photos follow the paper's law from `MOST` to `LEAST`; a class that has fewer
+    keeps them all.
     """
     dataset = load_dataset("voc", work / "VOC2012", split=TRAIN, check="header")
     shape = len(dataset.images), len(dataset.class_names)
@@ -176,7 +176,7 @@ def make_long_tail(work: Path) -> None:
         counts[row, list(image.labels)] = 1
     available = counts.sum(axis=0)
     sizes = np.empty(shape[1], dtype=np.int64)
-    law = Pareto(maximum=max(int(available.max()), LEAST), minimum=LEAST)
+    law = Pareto(maximum=MOST, minimum=LEAST)
     sizes[np.argsort(-available, kind="stable")] = law.sizes(shape[1])
     rows = choose_photos(counts, np.minimum(sizes, available), rng=np.random.default_rng(0))
     photos = [dataset.images[row].image_id for row in rows]

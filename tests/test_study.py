@@ -149,9 +149,10 @@ def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
     assert results.read_bytes() == before
 
 
-def test_the_long_tail_and_the_pools(study, tmp_path):
-    """A class has its size by the law, at least LEAST, or all that there is; pools are remade."""
+def test_the_long_tail(study, tmp_path, monkeypatch):
+    """A class has its size by the law, at least LEAST, or all that there is."""
     variants = import_module("_study_variants")
+    monkeypatch.setattr(variants, "MOST", 20)
     files = VOCFiles(tmp_path / "VOC2012")
     objects, classes = np.zeros((2, 40, 60), np.uint8)
     objects[5:30, 5:30] = 1
