@@ -88,3 +88,15 @@ def model_of(config: str) -> Any:
     cfg = training_config()
     cfg.merge_from_file(config)
     return build_model(cfg)
+
+
+def run_and_say_rank(options: Any, output: str) -> None:
+    """Train in this process, one of those of `launch`, and leave a file of its rank."""
+    import torch
+    from detectron2.utils import comm
+
+    from empaste_aug.training.run import _config_of, run_here
+
+    torch.set_num_threads(1)
+    run_here(_config_of(options), options)
+    (Path(output) / f"rank{comm.get_rank()}").touch()

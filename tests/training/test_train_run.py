@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from detectron2_data import CLASSES
-from training_data import SIZE, coco_line, forget, tiny_config, write_coco
+from training_data import SIZE, coco_line, forget, run_and_say_rank, tiny_config, write_coco
 
 pytest.importorskip("detectron2")
 
 import torch
 from detectron2.config import LazyConfig
 from detectron2.data import DatasetCatalog
-from detectron2.engine import HookBase
+from detectron2.engine import HookBase, launch
 
 from empaste_aug import ArgumentError, BankError, DatasetError, PoolError
 from empaste_aug.training import run as training_run
@@ -197,18 +197,44 @@ train.output_dir = {output!r}
 """
 
 
-def test_a_lazy_config(tmp_path, small_bank, lines, capsys):
+def write_lazy(tmp_path, small_bank, output):
     text = LAZY.format(
         config=write_yacs(tmp_path, small_bank, "model"),
         size=SIZE,
         train=TRAIN,
         val=VAL,
         bank=str(small_bank.path),
-        output=str(tmp_path / "lazy"),
+        output=str(tmp_path / output),
     )
-    path = tmp_path / "tiny_lazy.py"
+    path = tmp_path / f"{output}_lazy.py"
     path.write_text(text)
-    run(RunOptions(config_file=str(path), register=lines, opts=["optimizer.lr=0.001"]))
+    return str(path)
+
+
+def test_two_processes_see_what_one_sees(tmp_path, small_bank, lines):
+    """Two ranks (gloo, no GPU) share the stream; the first writes the sums of both."""
+    finals = []
+    for output, ranks in (("one", 1), ("two", 2)):
+        options = RunOptions(
+            config_file=write_lazy(tmp_path, small_bank, output),
+            register=lines,
+            opts=["train.ddp.device_ids=null"],
+        )
+        launch(run_and_say_rank, ranks, dist_url="auto", args=(options, str(tmp_path / output)))
+        finals.append({k: v for row in metrics(tmp_path / output) for k, v in row.items()})
+    assert sorted(path.name for path in tmp_path.glob("two/rank*")) == ["rank0", "rank1"]
+    one, two = finals
+    assert two["empaste/images"] == 4
+    counted = {key for key in one if key.startswith("empaste/") and "sample" not in key}
+    assert counted <= two.keys()
+    assert {key: two[key] for key in counted} == {key: one[key] for key in counted}
+    report = json.loads((tmp_path / "two" / "inference" / VAL / "ap.json").read_text())
+    assert report["images"] == 3
+
+
+def test_a_lazy_config(tmp_path, small_bank, lines, capsys):
+    path = write_lazy(tmp_path, small_bank, "lazy")
+    run(RunOptions(config_file=path, register=lines, opts=["optimizer.lr=0.001"]))
     final = {k: v for row in metrics(tmp_path / "lazy") for k, v in row.items()}
     assert final["empaste/images"] == 4
     assert final["empaste/pasted"] + final["empaste/skipped"] == 8
