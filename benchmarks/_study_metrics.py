@@ -51,7 +51,12 @@ def class_counts(work: Path, variant: Variant) -> list[int]:
     if variant.labels in LONG_TAILS:
         found = json.loads((work / "longtail.json").read_text())["classes"]
         return list(found.values())
-    dataset = load_dataset("voc", work / "VOC2012", split=TRAIN, check="header")
+    return photos_per_class(work, TRAIN)
+
+
+def photos_per_class(work: Path, split: str) -> list[int]:
+    """How many photos of a split show each class."""
+    dataset = load_dataset("voc", work / "VOC2012", split=split, check="header")
     labels = range(len(dataset.class_names))
     return [sum(label in image.labels for image in dataset.images) for label in labels]
 

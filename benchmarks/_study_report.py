@@ -18,6 +18,7 @@ from _study_metrics import (
     class_counts,
     large_matches,
     paired,
+    photos_per_class,
     predictions_path,
 )
 from _study_model import TEST_SIDE
@@ -25,7 +26,6 @@ from _study_variants import VARIANTS, bank_path
 from matplotlib.figure import Figure
 
 from empaste_aug.bank import MaskBank
-from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.training.instance_ap import Matches, match_instances
 
 COMPARISONS = [
@@ -208,10 +208,7 @@ def _classes_table(work: Path) -> str:
     tail = work / "longtail.json"
     if tail.is_file():
         columns["long tail's photos"] = list(json.loads(tail.read_text())["classes"].values())
-    photos = load_dataset("voc", work / "VOC2012", split=EVAL, check="header").images
-    columns["evaluated photos"] = [
-        sum(label in image.labels for image in photos) for label in range(len(counts))
-    ]
+    columns["evaluated photos"] = photos_per_class(work, EVAL)
     longer = {image["id"]: max(image["height"], image["width"]) for image in truth["images"]}
     classes = [category["id"] for category in truth["categories"]]
     objects, large = np.zeros((2, len(classes)), dtype=int)

@@ -122,12 +122,14 @@ def banks_of(variants: Sequence[str]) -> dict[str, list[str]]:
 
 def bank_path(work: Path, name: str, *, tuning: bool = False) -> Path:
     """A bank's folder; for tuning, of that with the tuning part's training photos alone."""
-    path = work / "banks" / name
-    if not tuning:
-        return path
-    part = work / "banks_tuning" / name
-    _subset(part, path, _photos(work, TUNE_TRAIN))
-    return part
+    return work / ("banks_tuning" if tuning else "banks") / name
+
+
+def make_tuning_banks(work: Path, names: Collection[str]) -> None:
+    """Make of each of these banks the one for tuning."""
+    photos = (work / "VOC2012" / "ImageSets" / "Main" / f"{TUNE_TRAIN}.txt").read_text().split()
+    for name in sorted(names):
+        _subset(bank_path(work, name, tuning=True), bank_path(work, name), photos)
 
 
 def training_loader(
@@ -199,10 +201,6 @@ def settings_of(variant: Variant, work: Path) -> dict[str, Any]:
         "photos": {path.stem: path.read_text() for path in sorted(splits.glob("study_*.txt"))},
         "pool": [] if variant.pool is None else _files(pool_path(work, variant.pool)),
     }
-
-
-def _photos(work: Path, split: str) -> list[str]:
-    return (work / "VOC2012" / "ImageSets" / "Main" / f"{split}.txt").read_text().split()
 
 
 def _subset(target: Path, origin: Path, photos: Sequence[str]) -> None:

@@ -38,6 +38,7 @@ from _study_variants import (
     banks_of,
     make_long_tail,
     make_pools,
+    make_tuning_banks,
     settings_of,
     training_loader,
 )
@@ -115,8 +116,10 @@ def prepare(args: argparse.Namespace) -> None:
                 command += ["--extra-labels", str(args.extra_labels), "--extra-for", "classifier"]
         print("+", " ".join([*command, *more]), flush=True)
         subprocess.run([*command, *more], check=True)
-    if any(LONG_TAILS.keys() & set(VARIANTS[name].banks) for name in args.variants):
+    wanted = {bank for name in args.variants for bank in VARIANTS[name].banks}
+    if LONG_TAILS.keys() & wanted:
         make_long_tail(args.work)
+    make_tuning_banks(args.work, wanted)
 
 
 def run(args: argparse.Namespace) -> None:

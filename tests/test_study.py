@@ -165,7 +165,9 @@ def test_the_long_tail(study, tmp_path, monkeypatch):
         )
     ids = files.ids
     split = tmp_path / "split.json"
-    split.write_text(json.dumps({"study_train": ids, "study_eval": ids[:1]}))
+    split.write_text(
+        json.dumps({"study_train": ids, "study_eval": ids[:1], "study_tune_train": ids})
+    )
     work = tmp_path / "work"
     study.main(
         ["--work", str(work), "prepare", "--root", str(files.root), "--split", str(split),

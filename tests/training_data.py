@@ -95,8 +95,11 @@ def run_and_say_rank(options: Any, output: str) -> None:
     import torch
     from detectron2.utils import comm
 
-    from empaste_aug.training.run import _config_of, run_here
+    from empaste_aug.training.configuration import load_config, prepare
+    from empaste_aug.training.run import run_here
 
     torch.set_num_threads(1)
-    run_here(_config_of(options), options)
+    cfg = load_config(options.config_file, options.opts, options.register)
+    prepare(cfg, eval_only=False, resume=False)
+    run_here(cfg, options)
     (Path(output) / f"rank{comm.get_rank()}").touch()

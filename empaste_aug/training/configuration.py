@@ -11,7 +11,6 @@ import torch
 import yaml
 from detectron2.config import CfgNode, LazyConfig, get_cfg
 from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
-from detectron2.utils.registry import locate
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,8 +20,9 @@ from empaste_aug.adapters.detectron2 import add_empaste_config
 from empaste_aug.paste.select import some
 from empaste_aug.training.batch_size import scale_to_batch_size
 from empaste_aug.training.datasets import register_all
-from empaste_aug.training.lazy import build_train_mapper, dataset_names
+from empaste_aug.training.lazy import build_train_mapper, dataset_names, target_of
 from empaste_aug.training.timm_backbone import add_timm_config
+from empaste_aug.training.trainer import has_regions
 from empaste_aug.types import ArgumentError, DatasetError, EMPasteError
 
 Config = Any
@@ -169,8 +169,7 @@ def _num_classes(cfg: Config) -> int | None:
     if isinstance(cfg, DictConfig):
         number = OmegaConf.select(cfg, "model.roi_heads.num_classes")
         return None if number is None else int(number)
-    of_regions = cfg.MODEL.META_ARCHITECTURE in ("GeneralizedRCNN", "PanopticFPN")
-    return int(cfg.MODEL.ROI_HEADS.NUM_CLASSES) if of_regions else None
+    return int(cfg.MODEL.ROI_HEADS.NUM_CLASSES) if has_regions(cfg) else None
 
 
 def _check_classes(names: Sequence[str], num_classes: int | None) -> None:
@@ -211,10 +210,7 @@ def _check_mask_format(cfg: Config, names: Sequence[str]) -> None:
 def _maps_polygons(cfg: DictConfig) -> bool:
     """Whether a LazyConfig's mapper is detectron2's own, and gives polygons."""
     mapper = OmegaConf.select(cfg, "dataloader.train.mapper")
-    if mapper is None:
-        return False
-    kind = mapper.get("_target_")
-    if (locate(kind) if isinstance(kind, str) else kind) is not DatasetMapper:
+    if mapper is None or target_of(mapper) is not DatasetMapper:
         return False
     form = mapper.get("instance_mask_format", "polygon")
     return bool(mapper.get("use_instance_mask", False)) and form == "polygon"

@@ -16,6 +16,7 @@ from detectron2.engine import (
 )
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset
 from detectron2.utils import comm
+from detectron2.utils.registry import locate
 from omegaconf import DictConfig, OmegaConf
 
 from empaste_aug.adapters.detectron2 import EMPasteMapper
@@ -88,10 +89,9 @@ def evaluate_model(cfg: DictConfig, model: Any) -> dict[str, Any]:
     """The results of a model on dataloader.test; empty where the config has no evaluator."""
     if OmegaConf.select(cfg, "dataloader.evaluator") is None:
         return {}
-    options = dict(cfg.dataloader.evaluator)
-    target = options.pop("_target_")
-    ours = (COCOEvaluator, f"{COCOEvaluator.__module__}.{COCOEvaluator.__qualname__}")
-    if target in (*ours, "detectron2.evaluation.COCOEvaluator"):
+    if target_of(cfg.dataloader.evaluator) is COCOEvaluator:
+        options = dict(cfg.dataloader.evaluator)
+        del options["_target_"]
         folder = Path(cfg.train.output_dir) / "inference" / str(options["dataset_name"])
         options["output_dir"] = options.get("output_dir") or str(folder)
         options["tasks"] = options.get("tasks") or tasks_of(cfg)
@@ -108,6 +108,12 @@ def dataset_names(cfg: DictConfig, part: str) -> tuple[str, ...]:
     """The data sets of dataloader.train or dataloader.test, as far as the config names them."""
     names = OmegaConf.select(cfg, f"dataloader.{part}.dataset.names", default=())
     return (names,) if isinstance(names, str) else tuple(names)
+
+
+def target_of(node: DictConfig) -> Any:
+    """What a LazyConfig's node calls, whether it names it or holds it."""
+    target = node["_target_"]
+    return locate(target) if isinstance(target, str) else target
 
 
 def build_train_mapper(cfg: DictConfig) -> Any:

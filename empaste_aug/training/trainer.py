@@ -90,9 +90,14 @@ class EMPasteTrainer(DefaultTrainer):  # type: ignore[misc]
         return results
 
 
+def has_regions(cfg: CfgNode) -> bool:
+    """Whether the model is one of detectron2's that MODEL.ROI_HEADS is for."""
+    return cfg.MODEL.META_ARCHITECTURE in ("GeneralizedRCNN", "PanopticFPN")
+
+
 def tasks_of(cfg: CfgNode) -> tuple[str, ...] | None:
     """What the model predicts, where it is one of detectron2's with regions; None: not known."""
-    if cfg.MODEL.META_ARCHITECTURE not in ("GeneralizedRCNN", "PanopticFPN"):
+    if not has_regions(cfg):
         return None
     masks = ("segm",) if cfg.MODEL.MASK_ON else ()
     keypoints = ("keypoints",) if cfg.MODEL.KEYPOINT_ON else ()
