@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from _study_data import EVAL, register_split
 from _study_metrics import (
     LARGE,
-    SUPER_CLASSES,
-    RareHalf,
+    bootstrap,
     class_counts,
-    large_matches,
     paired,
     photos_per_class,
     predictions_path,
@@ -24,9 +23,10 @@ from _study_metrics import (
 from _study_model import TEST_SIDE
 from _study_variants import VARIANTS, bank_path
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 from empaste_aug.bank import MaskBank
-from empaste_aug.training.instance_ap import Matches, match_instances
 
 COMPARISONS = [
     ("paste_random", "pseudo_only"),
@@ -71,7 +71,7 @@ class Difference:
 
 
 def write_report(
-    path: Path, rows: Sequence[Row], tuning: Sequence[Row], work: Path, *, rounds: int
+    path: Path, rows: Sequence[Row], tuning: Sequence[Row], work: Path, *, rounds: int, jobs: int
 ) -> None:
     """Replace what stands between the markers of `STUDY.md`, and draw the plot beside it.
 
@@ -81,12 +81,13 @@ def write_report(
         tuning: rows of what was chosen before.
         work: the study's folder.
         rounds: of the bootstrap.
+        jobs: runs that are measured at once.
     """
     schedules = sorted({(row["iterations"], row["learning_rate"]) for row in rows})
     if len(schedules) != 1:
         raise SystemExit(f"rows of {len(schedules)} schedules cannot be compared: {schedules}")
     runs = _by_variant(rows)
-    differences = _differences(runs, work, rounds)
+    differences = _differences(runs, work, rounds, jobs)
     iterations, rate = schedules[0]
     parts = [
         f"Every run: {iterations} iterations, learning rate {rate}. Mean ± standard deviation of "
@@ -120,31 +121,34 @@ def _by_variant(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
     return {name: runs[name] for name in VARIANTS if name in runs}
 
 
-def _differences(runs: Runs, work: Path, rounds: int) -> dict[tuple[str, str], list[Difference]]:
+def _differences(
+    runs: Runs, work: Path, rounds: int, jobs: int
+) -> dict[tuple[str, str], list[Difference]]:
     """Of each comparison that has runs: in large objects, in super-classes, in the rare half."""
-    truth = register_split(work, EVAL)
-    found: dict[tuple[str, str], list[Difference]] = {}
-    for first, second in COMPARISONS:
-        seeds = _common_seeds(runs, first, second)
-        if not seeds:
-            continue
-        counts = class_counts(work, VARIANTS[first])
-        measures: list[Callable[[Any], Matches | RareHalf]] = [
-            lambda results: large_matches(truth, results),
-            lambda results: large_matches(truth, results, SUPER_CLASSES),
-            lambda results, counts=counts: RareHalf(  # type: ignore[misc]
-                match_instances(truth, results, iou_thresholds=[0.5]), counts
-            ),
-        ]
-        results = [
-            [json.loads(predictions_path(work, runs[name][seed]).read_text()) for seed in seeds]
-            for name in (first, second)
-        ]
-        found[first, second] = []
-        for measure in measures:
-            one, other = ([measure(result) for result in side] for side in results)
-            found[first, second].append(Difference(*paired(one, other, rounds)))
+    compared = {
+        (first, second): seeds
+        for first, second in COMPARISONS
+        if (seeds := _common_seeds(runs, first, second))
+    }
+    names = {(name, seed) for pair, seeds in compared.items() for name in pair for seed in seeds}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+        waiting = {
+            (name, seed): pool.submit(_drawn, work, runs[name][seed], rounds)
+            for name, seed in sorted(names)
+        }
+        drawn = {key: done.result() for key, done in tqdm(waiting.items(), desc="bootstrap")}
+    found = {}
+    for pair, seeds in compared.items():
+        first, second = (np.stack([drawn[name, seed] for seed in seeds], axis=1) for name in pair)
+        found[pair] = [Difference(*paired(*rows)) for rows in zip(first, second, strict=True)]
     return found
+
+
+def _drawn(work: Path, row: Row, rounds: int) -> NDArray[np.float64]:
+    results = json.loads(predictions_path(work, row).read_text())
+    counts = class_counts(work, VARIANTS[row["variant"]])
+    return bootstrap(register_split(work, EVAL), results, counts, rounds)
 
 
 def _common_seeds(runs: Runs, first: str, second: str) -> list[str]:

@@ -84,6 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("--tuning-results", type=Path, default=TUNING)
     report.add_argument("--output", type=Path, default=STUDY, help="has markers for the tables")
     report.add_argument("--rounds", type=int, default=1000, help="of the bootstrap")
+    report.add_argument("--jobs", type=int, default=2, help="runs measured at once (%(default)s)")
     return parser
 
 
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run(args)
     else:
         rows, tuning = read_rows(args.results), read_rows(args.tuning_results)
-        write_report(args.output, rows, tuning, args.work, rounds=args.rounds)
+        write_report(args.output, rows, tuning, args.work, rounds=args.rounds, jobs=args.jobs)
     return 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 pytest.importorskip("detectron2")
 pytest.importorskip("timm")
@@ -68,28 +69,65 @@ def test_the_schedule(study):
     assert schedule.factor(99) < 0.001
 
 
-class KnownMatches:
-    """AP is the mean over the drawn images of their own worth."""
-
-    def __init__(self, worth):
-        self.worth = np.array(worth, float)
-        self.image_ids = list(range(len(worth)))
-
-    def ap(self, *, images=None):
-        return float(self.worth[np.arange(len(self.worth)) if images is None else images].mean())
-
-
 def test_a_paired_difference(study):
     paired = import_module("_study_metrics").paired
-    noise = np.random.default_rng(1).normal(0, 30, 400)
-    first = [KnownMatches(noise + 12 + seed) for seed in (0, 1)]
-    second = [KnownMatches(noise + 10 + seed) for seed in (0, 1)]
-    difference, low, high, relative = paired(first, second, 200)
+    photos, rounds = 400, 200
+    drawn = np.random.default_rng(0).integers(photos, size=(rounds, photos))
+
+    def values(of_photos):
+        """The mean over all photos, then over those of each round."""
+        return np.concatenate([[of_photos.mean()], of_photos[drawn].mean(axis=1)])
+
+    noise = np.random.default_rng(1).normal(0, 30, photos)
+    first = np.stack([values(noise + 12 + seed) for seed in (0, 1)])
+    second = np.stack([values(noise + 10 + seed) for seed in (0, 1)])
+    difference, low, high, relative = paired(first, second)
     assert (difference, low, high) == pytest.approx((2, 2, 2))  # the photos' noise is shared
-    assert relative == pytest.approx(first[0].ap() / second[0].ap() - 1, rel=0.1)
-    other = [KnownMatches(np.random.default_rng(2).normal(10, 30, 400)) for _ in (0, 1)]
-    _, low, high, _ = paired(first, other, 200)
+    assert relative == pytest.approx(first[:, 0].mean() / second[:, 0].mean() - 1)
+    other = np.stack([values(np.random.default_rng(2).normal(10, 30, photos))] * 2)
+    _, low, high, _ = paired(first, other)
     assert high - low > 4
+    _, low, high, _ = paired(np.stack([first[0], first[1] + 6]), second)
+    assert (low, high) == pytest.approx((2, 8)), "seeds are drawn too"
+
+
+def test_the_bootstrap_draws_the_same_photos_for_every_run(study):
+    metrics = import_module("_study_metrics")
+    images = [{"id": number, "height": 320, "width": 320} for number in range(6)]
+    names = sorted({name for of in metrics.SUPER_CLASSES.values() for name in of})
+    categories = [{"id": number, "name": name} for number, name in enumerate(names)]
+    boxes = [[10 + 20 * number, 5, 100, 90] for number in range(6)]
+    regions = [
+        coco_mask.frPyObjects([[x, y, x + w, y, x + w, y + h, x, y + h]], 320, 320)[0]
+        for x, y, w, h in boxes
+    ]
+    truth = {
+        "images": images,
+        "categories": categories,
+        "annotations": [
+            {
+                "id": number + 1,
+                "image_id": number,
+                "category_id": number % 2,
+                "bbox": box,
+                "area": 9000,
+                "iscrowd": 0,
+                "segmentation": regions[number],
+            }
+            for number, box in enumerate(boxes)
+        ],
+    }
+    results = [
+        {"image_id": n, "category_id": n % 2, "score": 0.9, "segmentation": regions[n]}
+        for n in (0, 1, 2)
+    ]
+    counts = [2, 1] + [3] * (len(names) - 2)
+    drawn = metrics.bootstrap(truth, results, counts, 50)
+    assert drawn.shape == (3, 51)
+    np.testing.assert_array_equal(drawn, metrics.bootstrap(truth, results, counts, 50))
+    whole = metrics.bootstrap(truth, results[:1], counts, 50)
+    assert (drawn[0] - whole[0] >= 0).all(), "fewer found, in every round"
+    assert drawn[0, 1:].std() > 1
 
 
 def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
