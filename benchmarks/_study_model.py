@@ -43,7 +43,7 @@ class Schedule:
     """
 
     iterations: int = 1800
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     batch_size: int = 4
     weight_decay: float = 0.05
     ema: float = 0.998

@@ -46,6 +46,7 @@ COMPARISONS = [
     ("paste_random", "bg_black"),
     ("paste_random", "paste_2"),
     ("paste_random", "paste_6"),
+    ("paste_third", "paste_random"),
     ("paste_random", "blend_none"),
     ("paste_random", "slic"),
 ]
@@ -206,7 +207,7 @@ def _classes_table(work: Path) -> str:
     counts = class_counts(work, VARIANTS["pseudo_only"])
     rare = set(np.argsort(counts, kind="stable")[: len(counts) // 2].tolist())
     columns: dict[str, Sequence[int]] = {"training photos": counts}
-    for name in ("em", "em_best", "gt"):
+    for name in ("em", "em_best", "em_third", "gt"):
         if bank_path(work, name).is_dir():
             columns[f"masks, {name}"] = MaskBank(bank_path(work, name)).class_counts().tolist()
     tail = work / "longtail.json"

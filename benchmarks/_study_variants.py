@@ -36,6 +36,7 @@ REPEATS = 4
 BANKS: dict[str, list[str]] = {
     "em": [],
     "em_best": BEST,
+    "em_third": ["--keep", "0.34", "--keep-per-class"],
     "gt": ["--masks"],
     "no_em": ["--iterations", "0"],
     "no_em_best": ["--iterations", "0", *BEST],
@@ -106,6 +107,7 @@ _BY_EXPERIMENT: dict[str, dict[str, Variant]] = {
         "paste_2": Variant(paste=PAPER | {"count": 2}),
         "paste_6": Variant(paste=PAPER | {"count": 6}),
     },
+    "yield": {"paste_third": Variant(paste=PAPER, pasted="em_third")},
     "blending": {"blend_none": Variant(paste=PAPER | {"blend": "none"})},
     "proposals": {"slic": Variant("slic", PAPER, "slic_best")},
 }
