@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,15 +20,21 @@ from detectron2.structures import Instances
 from detectron2.utils.events import EventStorage
 from pycocotools import mask as coco_mask
 
+from empaste_aug.bank.files import atomic_file
 from empaste_aug.configs.mask_rcnn_tiny import tiny_mask_rcnn
 from empaste_aug.imageio import read_image
 from empaste_aug.training.timm_backbone import add_timm_config, set_timm_input
+from empaste_aug.training.trainer import continue_stream
 
 SIDE = 256
 """Of the training crops, in pixels."""
 
 TEST_SIDE = 320
 """The longer side of the photos that are evaluated; areas are measured at it too."""
+
+
+EVERY = 300
+"""Iterations from one checkpoint to the next."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +115,22 @@ class Trained:
 
 
 def train(
-    cfg: CfgNode, loader: Iterable[list[dict[str, Any]]], schedule: Schedule, *, seed: int
+    cfg: CfgNode,
+    loader: Iterable[list[dict[str, Any]]],
+    schedule: Schedule,
+    *,
+    seed: int,
+    checkpoint: Path,
 ) -> Trained:
-    """Train from ImageNet weights; `loader` never ends."""
+    """Train from ImageNet weights, or go on from the checkpoint, to the same model.
+
+    Args:
+        cfg: of `study_config`.
+        loader: of `build_empaste_train_loader`; it never ends.
+        schedule: of the run.
+        seed: of the new weights and the samples of proposals.
+        checkpoint: written every `EVERY` iterations; the caller removes it.
+    """
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002  (detectron2 samples proposals with it)
     model = build_model(cfg).train().to(memory_format=torch.channels_last)  # a quarter faster
@@ -124,11 +144,13 @@ def train(
         lr=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
     )
-    losses, waited = [], []
+    modules = {"model": model, "average": average, "optimizer": optimizer}
+    losses, waited, seconds = _load(checkpoint, modules)
     storage = EventStorage()  # detectron2's heads write into it
+    continue_stream(loader, len(losses))
     batches = iter(loader)
-    start = time.perf_counter()
-    for step in range(schedule.iterations):
+    start = time.perf_counter() - seconds
+    for step in range(len(losses), schedule.iterations):
         before = time.perf_counter()
         batch = next(batches)
         waited.append(time.perf_counter() - before)
@@ -144,10 +166,40 @@ def train(
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"step {step}: the loss is {losses[-1]}")
         _average(average, model, min(schedule.ema, (1 + step) / (10 + step)))
+        if (step + 1) % EVERY == 0:
+            _save(checkpoint, modules, losses, waited, time.perf_counter() - start)
+            recent = sum(losses[-EVERY:]) / EVERY
+            print(f"{checkpoint.stem}: {step + 1} iterations, mean loss {recent:.3f}", flush=True)
     seconds = time.perf_counter() - start
     parts = np.array_split(np.array(losses), min(20, len(losses)))
     share = sum(waited[20:]) / max(seconds - sum(waited[:20]), 1e-9)
     return Trained(average, seconds, share, [round(float(part.mean()), 4) for part in parts])
+
+
+def _save(
+    path: Path,
+    modules: Mapping[str, Any],
+    losses: Sequence[float],
+    waited: Sequence[float],
+    seconds: float,
+) -> None:
+    state = {name: module.state_dict() for name, module in modules.items()}
+    random = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    with atomic_file(path) as file:
+        torch.save(state | {"progress": (losses, waited, seconds), "random": random}, file)
+
+
+def _load(path: Path, modules: Mapping[str, Any]) -> tuple[list[float], list[float], float]:
+    """Losses and waits of the steps done, and the seconds they took."""
+    if not path.is_file():
+        return [], [], 0.0
+    state = torch.load(path, weights_only=False)
+    for name, module in modules.items():
+        module.load_state_dict(state[name])
+    torch.set_rng_state(state["random"][0])
+    np.random.set_state(state["random"][1])  # noqa: NPY002
+    losses, waited, seconds = state["progress"]
+    return losses, waited, seconds
 
 
 @torch.no_grad()

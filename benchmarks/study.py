@@ -6,10 +6,12 @@
 
 `prepare` links the photos of the two published splits (`study_split.json`) and builds the banks, by
 the classifier and F-EM, from the training photos' image labels alone. `run` trains what is not in
-`study_results.csv` yet, a row a run, and goes on after an interruption. `report` writes the tables
-with their intervals into `STUDY.md`. All files but these two lie in the folder `--work`.
+`study_results.csv` yet, a row a run, and goes on after an interruption where each run was. `report`
+writes the tables with their intervals into `STUDY.md`. All files but these two lie in the folder
+`--work`.
 """
 
+# ruff: noqa: E402  (warnings are silenced before what warns is imported)
 from __future__ import annotations
 
 import argparse
@@ -24,6 +26,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from empaste_aug.training.quiet import ignore_library_warnings
+
+ignore_library_warnings()
 
 import torch
 from _study_data import EVAL, SPLIT, TRAIN, TUNE_EVAL, link_photos, register_split
@@ -43,6 +49,9 @@ from _study_variants import (
     training_loader,
 )
 from detectron2.data import DatasetCatalog
+
+from empaste_aug.offline.command import run_tool
+from empaste_aug.types import ArgumentError, BankError, DatasetError
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "study_results.csv"
@@ -68,13 +77,23 @@ def build_parser() -> argparse.ArgumentParser:
         "--object-free", type=Path, nargs=2, metavar=("FOLDER", "LIST"),
         help="photos, and a text file of the names of those without any class",
     )  # fmt: skip
-    prepare.add_argument("--workers", type=int, default=2)
-    prepare.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    prepare.add_argument("--workers", type=int, default=2, help="of build_bank (%(default)s)")
+    prepare.add_argument(
+        "--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME",
+        help=f"whose banks are built (all): {', '.join(VARIANTS)}",
+    )  # fmt: skip
     run = commands.add_parser("run", help="train and evaluate what has no row yet")
-    run.add_argument("--variants", nargs="+", choices=list(VARIANTS), required=True)
-    run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    run.add_argument("--iterations", type=int, default=Schedule.iterations)
-    run.add_argument("--learning-rate", type=float, default=Schedule.learning_rate)
+    run.add_argument(
+        "--variants", nargs="+", choices=list(VARIANTS), required=True, metavar="NAME",
+        help=f"what is trained, in this order for each seed: {', '.join(VARIANTS)}",
+    )  # fmt: skip
+    run.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="(0 1 2)")
+    run.add_argument(
+        "--iterations", type=int, default=Schedule.iterations, help="of 4 images (%(default)s)"
+    )
+    run.add_argument(
+        "--learning-rate", type=float, default=Schedule.learning_rate, help="AdamW's (%(default)s)"
+    )
     run.add_argument("--tuning", action="store_true", help="on parts of the training photos alone")
     run.add_argument("--jobs", type=int, default=1, help="runs at once (%(default)s)")
     run.add_argument("--threads", type=int, default=1, help="of each run (%(default)s)")
@@ -90,6 +109,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    return run_tool(
+        lambda: dispatch(args),
+        on_interrupt="interrupted; the same command goes on with what is not finished",
+    )
+
+
+def dispatch(args: argparse.Namespace) -> int:
     if args.command == "run" and args.results is None:
         args.results = TUNING if args.tuning else RESULTS
     if args.command == "prepare":
@@ -98,12 +124,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         run(args)
     else:
         rows, tuning = read_rows(args.results), read_rows(args.tuning_results)
+        if not rows:
+            raise DatasetError(f"{args.results}: holds no run yet")
         write_report(args.output, rows, tuning, args.work, rounds=args.rounds, jobs=args.jobs)
     return 0
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Link the photos, and make every bank and pool that the variants name."""
+    if not (args.root / "JPEGImages").is_dir():
+        raise ArgumentError(f"--root: {args.root} is no VOC folder: it has no JPEGImages")
     folder = link_photos(args.root, args.work, args.split)
     pools = {pool for name in args.variants if (pool := VARIANTS[name].pool) is not None}
     make_pools(args.work, pools, args.object_free)
@@ -159,11 +189,13 @@ def train_and_evaluate(
     variant, seed = VARIANTS[row["variant"]], int(row["seed"])
     cfg = study_config(len(truth["categories"]))
     loader = training_loader(variant, work, schedule.batch_size, seed, tuning=tuning)
-    trained = train(cfg, loader, schedule, seed=seed)
-    results = predict(trained.model, DatasetCatalog.get(split))
     path = predictions_path(work, row)
     path.parent.mkdir(exist_ok=True)
+    checkpoint = path.with_suffix(".pt")
+    trained = train(cfg, loader, schedule, seed=seed, checkpoint=checkpoint)
+    results = predict(trained.model, DatasetCatalog.get(split))
     path.write_text(json.dumps(results))
+    checkpoint.unlink(missing_ok=True)
     row |= evaluate(truth, results, class_counts(work, variant))
     row["seconds"] = f"{trained.seconds:.0f}"
     row["wait_share"] = f"{trained.wait_share:.4f}"
@@ -178,7 +210,12 @@ def describe(
     variant = VARIANTS[name]
     banks = hashlib.sha256()
     for bank in variant.banks:
-        banks.update((bank_path(work, bank, tuning=tuning) / "manifest.json").read_bytes())
+        manifest = bank_path(work, bank, tuning=tuning) / "manifest.json"
+        if not manifest.is_file():
+            raise BankError(
+                f"{manifest.parent}: is not there; `prepare --variants {name}` makes it"
+            )
+        banks.update(manifest.read_bytes())
     settings = settings_of(variant, work) | {
         "schedule": asdict(schedule),
         "model": study_config(20).MODEL.dump(),

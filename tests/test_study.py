@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 pytest.importorskip("detectron2")
 pytest.importorskip("timm")
 
+import torch
 from dataset_files import VOCFiles
 
 from empaste_aug.bank import MaskBank
@@ -130,6 +131,36 @@ def test_the_bootstrap_draws_the_same_photos_for_every_run(study):
     assert drawn[0, 1:].std() > 1
 
 
+def stopped_and_continued(work, monkeypatch):
+    """A run that is stopped in its third step, and started again, ends with the same weights."""
+    model, variants = import_module("_study_model"), import_module("_study_variants")
+    monkeypatch.setattr(model, "EVERY", 2)
+    schedule, average, steps = model.Schedule(iterations=4), model._average, []
+    checkpoint = work / "stopped.pt"
+
+    def run():
+        loader = variants.training_loader(variants.VARIANTS["gt_paste"], work, 4, 0)
+        return model.train(model.study_config(20), loader, schedule, seed=0, checkpoint=checkpoint)
+
+    def stop_in_the_third(*args):
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        average(*args)
+
+    whole = run()
+    checkpoint.unlink()
+    monkeypatch.setattr(model, "_average", stop_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    monkeypatch.setattr(model, "_average", average)
+    continued = run()
+    assert len(continued.losses) == len(whole.losses) == 4
+    assert continued.losses == whole.losses
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, continued.model.state_dict()[name]), name
+
+
 def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
     files = VOCFiles(tmp_path / "VOC2012")
     for number in range(8):
@@ -167,6 +198,8 @@ def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
     before = results.read_bytes()
     call(*runs, *rows_of)
     assert results.read_bytes() == before, "what has its row is not run again"
+
+    stopped_and_continued(work, monkeypatch)
 
     call("run", "--tuning", *runs[1:3], *runs[4:], "--results", str(tuning))
     assert [row["experiment"] for row in study.read_rows(tuning)] == ["tuning"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from empaste_aug.export import Estimate, ExportSummary, estimate_export, export_dataset
 from empaste_aug.export.arguments import (
@@ -14,6 +15,7 @@ from empaste_aug.export.arguments import (
     options_from_arguments,
     photos_from_arguments,
 )
+from empaste_aug.export.layout import check_output
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.execute import Shard
 from empaste_aug.offline.flags import flags_of
@@ -37,7 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--shard",
         metavar="I/N",
-        help="make one part of n only, i from 0, for job arrays; the same command without it "
+        help="make one part of n only, i from 0, for job arrays: a run of whole blocks, which have "
+        "1 image below 512 images in all, and up to 40 from 10,240 on; the same command without it "
         "finishes the export",
     )
     run.add_argument(
@@ -71,6 +74,8 @@ def _run(args: argparse.Namespace) -> int:
     workers = args.workers if args.workers is not None else os.cpu_count() or 1
     if workers < 1:
         raise ArgumentError(f"workers: must be at least 1, not {workers}")
+    if not args.dry_run:
+        check_output(Path(args.output))  # before photos are read, which may take long
     paste = paste_from_arguments(args)
     photos = photos_from_arguments(args, paste)
     backgrounds = backgrounds_from_arguments(args)
@@ -95,9 +100,11 @@ def _run(args: argparse.Namespace) -> int:
 def _say_summary(summary: ExportSummary, shard: str | None) -> None:
     counts = summary.counts
     if counts is None:
+        few = "" if summary.wanted else " (there are fewer blocks of images than shards)"
         print(
-            f"{summary.folder}: shard {shard} is done, {summary.wanted} images, {summary.made} of "
-            "them made now; when all are, the same command without --shard finishes the export"
+            f"{summary.folder}: shard {shard} is done, {summary.wanted} images{few}, "
+            f"{summary.made} of them made now; when all are, the same command without --shard "
+            "finishes the export"
         )
         return
     print(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
+from empaste_aug.bank import MaskBank
+from empaste_aug.bank.files import why_not_writable
 from empaste_aug.bank.folder import check_folder
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
@@ -18,9 +21,9 @@ from empaste_aug.offline.longtail import (
     bank_of_photos,
     long_tail_bank,
     long_tail_subset,
-    write_subset,
 )
-from empaste_aug.offline.longtail.files import instances_file
+from empaste_aug.offline.longtail.files import instances_file, plan_subset
+from empaste_aug.offline.longtail.report import misses, table
 from empaste_aug.offline.longtail.subset import COUNTS
 from empaste_aug.types import ArgumentError
 
@@ -42,7 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
     for action in parser._actions:
         if action.dest in ("dataset", "root"):
             action.required = False
-    parser.add_argument("--output", help="where the subset of the data set goes, a folder")
+    parser.add_argument(
+        "--output", help="where the subset of the data set goes, a folder outside of --root"
+    )
     parser.add_argument(
         "--name", default="longtail", help="the split's and the files' name (%(default)s)"
     )
@@ -113,9 +118,8 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     _check(args)
     law = Pareto(shape=args.shape, maximum=args.maximum, minimum=args.minimum, tail=args.tail)
+    _check_places(args)
     rng = np.random.default_rng(args.seed)
-    if args.bank is not None:
-        check_folder(Path(args.bank_output), overwrite=args.overwrite)
     if args.dataset is None:
         choice = long_tail_bank(
             args.bank_output,
@@ -126,12 +130,12 @@ def _run(args: argparse.Namespace) -> int:
             seed=args.seed,
             overwrite=args.overwrite,
         )
-        _show(choice)
+        _show(choice, args)
         print(f"{sum(choice.reached):,} cut-outs in {args.bank_output}")
         return 0
     dataset = dataset_from_arguments(args)
     choice = long_tail_subset(dataset, law, rng=rng, count=args.count, fit=args.fit)
-    report = write_subset(
+    outputs = plan_subset(
         args.output,
         dataset,
         choice,
@@ -146,13 +150,22 @@ def _run(args: argparse.Namespace) -> int:
         seed=args.seed,
         overwrite=args.overwrite,
     )
-    _show(choice)
-    print(f"{len(choice.image_ids):,} photos of {len(dataset.images):,}: {report}")
+    outputs.keep_apart(args.root, "root")
+    outputs.keep_apart(dataset.image_root, "root" if args.images is None else "images")
     if args.bank is not None:
+        outputs.keep_apart(args.bank, "bank")
+        outputs.keep_apart(args.bank_output, "bank_output")
+    outputs.check()
+    copied = 0
+    if args.bank is not None:  # first, since it may yet fail: a bank is read as it is copied
         note = {"data_set": dataset.name, "seed": args.seed, **choice.as_json()}
         copied = bank_of_photos(
             args.bank_output, args.bank, choice.image_ids, note=note, overwrite=args.overwrite
         )
+    outputs.write()
+    _show(choice, args)
+    print(f"{len(choice.image_ids):,} photos of {len(dataset.images):,}: {outputs.report}")
+    if args.bank is not None:
         print(f"{copied:,} cut-outs of these photos in {args.bank_output}")
     return 0
 
@@ -178,10 +191,35 @@ def _check(args: argparse.Namespace) -> None:
         raise ArgumentError(f"--bank-output: {args.bank_output} is the bank to choose from")
 
 
-def _show(choice: LongTail) -> None:
-    print(f"{choice.counted:<24} available    target   reached")
-    for row in choice.as_json()["classes"]:
-        print(f"{row['name']:<24} {row['available']:9,} {row['target']:9,} {row['reached']:9,}")
+def _check_places(args: argparse.Namespace) -> None:
+    """Before anything is read, which may take long."""
+    if args.dataset is not None:
+        output, root = Path(args.output).resolve(), Path(args.root).resolve()
+        if output.is_relative_to(root):
+            how = "is" if output == root else "lies in"
+            raise ArgumentError(
+                f"--output, --root: {args.output} {how} the data set to choose from, {args.root}; "
+                "give a folder outside of it"
+            )
+    if args.bank is not None:
+        with closing(MaskBank(args.bank)):
+            check_folder(Path(args.bank_output), overwrite=args.overwrite)
+    for flag, folder in (("--output", args.output), ("--bank-output", args.bank_output)):
+        problem = None if folder is None else why_not_writable(Path(folder))
+        if problem is not None:
+            raise ArgumentError(f"{flag}: {problem}")
+
+
+def _show(choice: LongTail, args: argparse.Namespace) -> None:
+    print("\n".join(table(choice)))
+    if choice.pareto.maximum != args.maximum:
+        print(
+            f"note: --fit lowered --max from {args.maximum:,} to {choice.pareto.maximum:,}, the "
+            "largest that every class can fill"
+        )
+    missed = misses(choice)
+    if missed is not None:
+        print(f"note: {missed}")
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     return run_tool(
         lambda: _run(args),
         on_interrupt="interrupted; the same command with --resume goes on from the last checkpoint",
+        wording={"skip_bad=True (--skip-bad)": "skip_bad=yes in --register"},
         flags=flags_of(parser),
     )
 

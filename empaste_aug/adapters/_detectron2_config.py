@@ -13,7 +13,7 @@ from detectron2.data import transforms as T  # noqa: N812
 
 from empaste_aug.paste.compose import EMPaste
 from empaste_aug.pool.mix import Backgrounds
-from empaste_aug.types import ArgumentError
+from empaste_aug.types import ArgumentError, BankError, PoolError
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,13 @@ def paste_from_config(cfg: CfgNode) -> EMPaste | None:
             options[name] = _from_pairs(name, options[name])
     if isinstance(options.get("count"), list):
         options["count"] = tuple(options["count"])
-    return EMPaste(node.BANK, **options)
+    try:
+        return EMPaste(node.BANK, **options)
+    except BankError as error:
+        raise BankError(f"EMPASTE.BANK: {error}") from error
+    except ArgumentError as error:
+        keys = {name: name.upper() for name in options}
+        raise ArgumentError(_by_key(str(error), keys)) from error
 
 
 def backgrounds_from_config(cfg: CfgNode) -> Backgrounds | None:
@@ -158,7 +164,19 @@ def backgrounds_from_config(cfg: CfgNode) -> Backgrounds | None:
             )
         return None
     options = {name: node[key] for key, name in _BACKGROUND_KEYS.items() if node[key] is not None}
-    return Backgrounds(node.POOL, **options)
+    try:
+        return Backgrounds(node.POOL, **options)
+    except PoolError as error:
+        raise PoolError(f"EMPASTE.POOL: {error}") from error
+    except ArgumentError as error:
+        names = {name: key for key, name in _BACKGROUND_KEYS.items()}
+        raise ArgumentError(_by_key(str(error), names)) from error
+
+
+def _by_key(message: str, keys: Mapping[str, str]) -> str:
+    """A message about an argument as one about its key."""
+    name, colon, rest = message.partition(":")
+    return f"EMPASTE.{keys[name]}{colon}{rest}" if name in keys else message
 
 
 def augmentations_from_config(

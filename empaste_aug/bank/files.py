@@ -43,7 +43,7 @@ def sync_folder(path: Path) -> None:
 def why_not_writable(folder: Path) -> str | None:
     """Try to write into a folder, or into the one that it would be made in; None if that works."""
     there = folder.absolute()
-    while not there.exists():
+    while not os.path.exists(there):  # False too where it may not be looked at
         there = there.parent
     try:
         with tempfile.TemporaryFile(dir=there):

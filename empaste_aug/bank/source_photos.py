@@ -49,8 +49,8 @@ def photos_of(bank: MaskBank, rows: NDArray[np.int64], image_root: Path) -> list
             missing.append(file_name)
     if missing:
         raise DatasetError(
-            f"{image_root}: {len(missing)} of the bank's {len(photos)} photos are missing, the "
-            f"first is {missing[0]}"
+            f"{image_root}: {len(missing)} of the {len(photos)} photos that the bank has cut-outs "
+            f"of are missing, the first is {missing[0]}"
         )
     return photos
 

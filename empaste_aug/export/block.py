@@ -12,7 +12,13 @@ from typing import Any, NamedTuple, cast
 
 from empaste_aug.bank.files import atomic_file
 from empaste_aug.export.coco import annotation_entries, image_entry
-from empaste_aug.export.layout import IMAGES, image_name, part_path, positions_of
+from empaste_aug.export.layout import (
+    IMAGES,
+    image_name,
+    number_of_blocks,
+    part_path,
+    positions_of,
+)
 from empaste_aug.export.options import ExportOptions
 from empaste_aug.export.sample import ExportSample, ExportStream
 from empaste_aug.pool.encoding import encode
@@ -31,13 +37,23 @@ class Job:
         folder: where it goes.
         stream: what makes the samples.
         options: how many, in which format.
+        length: how many positions a block has.
         digest: of its settings; parts of other settings do not count.
     """
 
     folder: Path
     stream: ExportStream
     options: ExportOptions
+    length: int
     digest: str
+
+    def positions(self, block: int) -> range:
+        """The positions of a block."""
+        return positions_of(block, self.options.number, self.length)
+
+    def blocks(self) -> range:
+        """All blocks."""
+        return range(number_of_blocks(self.options.number, self.length))
 
 
 class BlockTask(NamedTuple):
@@ -62,7 +78,7 @@ def write_block(job: Job, block: int) -> None:
         EMPasteError: a photo, cut-out or background cannot be read.
         OSError: a file cannot be written.
     """
-    positions = positions_of(block, job.options.number)
+    positions = job.positions(block)
     images = []
     for sample in job.stream.samples(positions.start, positions.stop):
         data = encoded(sample, job.options)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from empaste_aug.adapters._detectron2_masks import mask_to_polygons
 from empaste_aug.bank import MaskBank
 from empaste_aug.export.options import Segmentation
+from empaste_aug.export.photos import PoolPhotos
 from empaste_aug.export.sample import ExportSample, ExportStream
 from empaste_aug.types import DatasetError, Instance, Placement
 
@@ -30,23 +31,14 @@ def image_entry(sample: ExportSample, stream: ExportStream, file_name: str) -> E
 
     `file_name` is relative to the folder of images. The id is the position in the stream.
     """
-    scene, record, background = sample.scene, sample.scene.record, sample.background
+    scene, record = sample.scene, sample.scene.record
     assert record is not None
     source: Entry = {
         "seed_key": list(record.seed_key or ()),
-        "photo": stream.photos.name(sample.index),
-        "photo_index": int(sample.index),
-        "background": None,
+        **_place(sample, stream),
         "skipped": [{"cutout_id": int(s.cutout_id), "reason": s.reason} for s in record.skipped],
         "dropped": [{"position": int(d.position), "reason": d.reason} for d in record.dropped],
     }
-    if background is not None:
-        assert stream.backgrounds is not None
-        source["background"] = {
-            "row": int(background.row),
-            "key": stream.backgrounds.pool.provenance(background.row)["key"],
-            "offset": [float(value) for value in background.offset],
-        }
     return {
         "id": sample.position,
         "file_name": file_name,
@@ -54,6 +46,23 @@ def image_entry(sample: ExportSample, stream: ExportStream, file_name: str) -> E
         "width": scene.width,
         "empaste": source,
     }
+
+
+def _place(sample: ExportSample, stream: ExportStream) -> Entry:
+    """The photo, and the background that is in its place; of a pool alone, just the background."""
+    name, index, background = stream.photos.name(sample.index), int(sample.index), sample.background
+    place: Entry = {"photo": name, "photo_index": index, "background": None}
+    if isinstance(stream.photos, PoolPhotos):
+        whole = {"row": index, "key": name, "offset": None}
+        place = {"photo": None, "photo_index": None, "background": whole}
+    if background is not None:
+        assert stream.backgrounds is not None
+        place["background"] = {
+            "row": int(background.row),
+            "key": stream.backgrounds.pool.provenance(background.row)["key"],
+            "offset": [float(value) for value in background.offset],
+        }
+    return place
 
 
 def annotation_entries(

@@ -22,7 +22,6 @@ from empaste_aug.export.layout import (
     PARTS,
     SCHEMA,
     image_name,
-    number_of_blocks,
     stray_files,
 )
 from empaste_aug.export.settings import Settings
@@ -131,7 +130,7 @@ def _write_annotations(job: Job, file: _Hashed) -> dict[str, Any]:
 
 
 def _images(job: Job) -> Iterator[Part]:
-    for block in range(number_of_blocks(job.options.number)):
+    for block in job.blocks():
         part = read_part(job, block)
         if part is None:
             raise DatasetError(

@@ -19,16 +19,20 @@ from empaste_aug.export.layout import (
     MANIFEST,
     PARTS,
     SETTINGS,
-    begun_settings,
-    finished_settings,
-    number_of_blocks,
-    positions_of,
+    check_writable,
+    found_settings,
 )
 from empaste_aug.export.merge import merge_parts, remove_parts
 from empaste_aug.export.options import ExportOptions
 from empaste_aug.export.photos import Photos
 from empaste_aug.export.sample import ExportStream
-from empaste_aug.export.settings import Settings, difference, digest_of, settings_of
+from empaste_aug.export.settings import (
+    Settings,
+    difference,
+    digest_of,
+    settings_of,
+    with_block_of,
+)
 from empaste_aug.offline.execute import LocalExecutor, Shard
 from empaste_aug.offline.progress import progress_bar
 from empaste_aug.paste import EMPaste
@@ -75,13 +79,15 @@ def export_dataset(
       its position; category ids count from 1. Of each pasted object "empaste_cutout_id" is the
       bank's row, "empaste_source" the photo it was cut from, "empaste_placement" how it was pasted;
       of each original, "empaste_original" is its position among the photo's annotations. An image's
-      "empaste" says which photo or background it is, and what was skipped or dropped;
+      "empaste" says which photo it is, which background took its place or, of a pool alone, which
+      it is ("photo" is None then), and what was skipped or dropped;
     - ``images.sha256``, as ``sha256sum -c`` reads it;
     - ``manifest.json``: all settings, counts and hashes, written last.
 
-    Blocks of neighbouring positions are made by any number of processes and machines; the same
-    call goes on where an earlier one was stopped or killed. The bytes are the same for any number
-    of workers and shards, and after any number of kills. Maps (semantic, panoptic) are not written.
+    Blocks of neighbouring positions, of one image in small exports and up to 40 in large ones, are
+    made by any number of processes and machines; the same call goes on where an earlier one was
+    stopped or killed. The bytes are the same for any number of workers and shards, and after any
+    number of kills. Maps (semantic, panoptic) are not written.
 
     Args:
         output: the folder; it is made.
@@ -97,8 +103,9 @@ def export_dataset(
 
     Raises:
         ArgumentError: an argument is out of range; `output` holds an export of other settings, or
-            other files; the class names differ or do not match the bank's; `shard` together with
-            `overwrite`; or with `workers`, something cannot be sent to another process.
+            other files, or cannot be written; the class names differ or do not match the bank's;
+            `shard` together with `overwrite`; or with `workers`, something cannot be sent to
+            another process.
         BankError, DatasetError, PoolError: something cannot be read.
         OSError: something cannot be written.
 
@@ -121,38 +128,45 @@ def export_dataset(
             "alone, or delete the folder"
         )
     folder = Path(output)
-    finished = finished_settings(folder)
+    finished, begun = found_settings(folder)
     stream = ExportStream(
         photos, paste, seed=options.seed, shuffle=options.shuffle, backgrounds=backgrounds
     )
-    settings = settings_of(stream, options)
-    job = Job(folder.absolute(), stream, options, digest_of(settings))
-    blocks: Sequence[int] = range(number_of_blocks(options.number))
+    settings = with_block_of(settings_of(stream, options), finished, begun)
+    job = Job(folder.absolute(), stream, options, settings["block"], digest_of(settings))
+    blocks: Sequence[int] = job.blocks()
     if shard is not None:
         blocks = shard.take(blocks)
-    wanted = sum(len(positions_of(block, options.number)) for block in blocks)
+    wanted = sum(len(job.positions(block)) for block in blocks)
     if finished == settings and not overwrite:
         remove_parts(job)
         counts = json.loads((folder / MANIFEST).read_bytes())["counts"]
         return ExportSummary(folder=folder, made=0, wanted=wanted, counts=counts)
-    _begin(job, settings, finished, overwrite=overwrite)
+    _begin(job, settings, finished, begun, overwrite=overwrite)
     made = _make(job, blocks, wanted, workers, show_progress=show_progress)
     counts = merge_parts(job, settings)["counts"] if shard is None else None
     return ExportSummary(folder=folder, made=made, wanted=wanted, counts=counts)
 
 
-def _begin(job: Job, settings: Settings, finished: Settings | None, *, overwrite: bool) -> None:
+def _begin(
+    job: Job,
+    settings: Settings,
+    finished: Settings | None,
+    begun: Settings | None,
+    *,
+    overwrite: bool,
+) -> None:
     """Leave a folder that holds an unfinished export of these settings, old images apart.
 
     These are replaced one by one, and the rest of them goes when the parts are put together.
     """
-    begun = begun_settings(job.folder)
     for found, what in ((finished, "a finished"), (begun, "an unfinished")):
         if found is not None and found != settings and not overwrite:
             raise ArgumentError(
                 f"output: {job.folder} holds {what} export of other settings "
                 f"({difference(found, settings)}); overwrite=True replaces it"
             )
+    check_writable(job.folder)
     if begun != settings:
         (job.folder / PARTS).mkdir(parents=True, exist_ok=True)
         with atomic_file(job.folder / PARTS / SETTINGS, shared=True) as handle:
@@ -167,7 +181,7 @@ def _make(
 ) -> int:
     """Make the blocks that are missing; how many images that were."""
     missing = [block for block in blocks if not is_done(job, block)]
-    lengths = {block: len(positions_of(block, job.options.number)) for block in missing}
+    lengths = {block: len(job.positions(block)) for block in missing}
     made = sum(lengths.values())
     if missing:
         job.stream.paste.warmup()

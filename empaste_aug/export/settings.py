@@ -11,7 +11,7 @@ from typing import Any
 
 import empaste_aug
 from empaste_aug.bank import MaskBank
-from empaste_aug.export.layout import BLOCK
+from empaste_aug.export.layout import block_length
 from empaste_aug.export.options import ExportOptions
 from empaste_aug.export.photos import pool_identity
 from empaste_aug.export.sample import ExportStream
@@ -32,7 +32,7 @@ def settings_of(stream: ExportStream, options: ExportOptions) -> Settings:
         "bank": _bank(stream.paste.bank),
         "paste": _paste(stream.paste),
         "backgrounds": None,
-        "block": BLOCK,
+        "block": block_length(options.number),
         "versions": _versions(),
     }
     if stream.backgrounds is not None:
@@ -42,6 +42,19 @@ def settings_of(stream: ExportStream, options: ExportOptions) -> Settings:
         }
     found: Settings = json.loads(json.dumps(settings))
     return found
+
+
+def with_block_of(settings: Settings, *found: Settings | None) -> Settings:
+    """The settings with the blocks of an export that differs in nothing else.
+
+    Which positions are made together changes no image, and so an export that was begun with other
+    blocks goes on with these.
+    """
+    for other in found:
+        block = None if other is None else other.get("block")
+        if isinstance(block, int) and block > 0 and other == {**settings, "block": block}:
+            return other
+    return settings
 
 
 def digest_of(settings: Settings) -> str:

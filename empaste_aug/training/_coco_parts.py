@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -65,6 +65,9 @@ def read_truth(
         not isinstance(truth.get(key), list) for key in ("images", "annotations", "categories")
     ):
         raise DatasetError("truth: needs the lists images, annotations and categories of COCO")
+    for key in ("images", "annotations", "categories"):
+        if not all(isinstance(entry, Mapping) for entry in truth[key]):
+            raise DatasetError(f"truth: {key} holds something else than dicts")
     class_names, numbers = _numbers(truth["categories"], groups)
     images, scales, image_ids = [], [], []
     for entry in truth["images"]:
@@ -122,14 +125,22 @@ def read_results(
     """Predictions as pycocotools takes them; those of classes in no group are left out.
 
     Raises:
-        ArgumentError: an image or category is not in the truth, or what `iou_type` needs is
-            missing.
+        ArgumentError: they are no list of predictions, an image or category is not in the truth,
+            or what `iou_type` needs is missing.
     """
+    if isinstance(results, (Mapping, str, bytes)) or not isinstance(results, Iterable):
+        holding = f" with {some(list(results))}" if isinstance(results, Mapping) else ""
+        raise ArgumentError(
+            f"results: {type(results).__name__}{holding}; expected a list of predictions in "
+            "COCO's result format"
+        )
     places = {image_id: place for place, image_id in enumerate(parts.image_ids)}
     needed = _NEEDED[iou_type]
     found: list[dict[str, Any]] = []
     for position, entry in enumerate(results):
         what = f"results: entry {position}"
+        if not isinstance(entry, Mapping):
+            raise ArgumentError(f"{what} is {type(entry).__name__}, not a dict of a prediction")
         place = places.get(entry.get("image_id"))
         if place is None:
             raise ArgumentError(f"{what} has the unknown image_id {entry.get('image_id')!r}")

@@ -20,9 +20,12 @@ from empaste_aug.adapters.detectron2 import add_empaste_config
 from empaste_aug.paste.select import some
 from empaste_aug.training.batch_size import scale_to_batch_size
 from empaste_aug.training.datasets import register_all
-from empaste_aug.training.lazy import build_train_mapper, dataset_names, target_of
+from empaste_aug.training.lazy import WEIGHTS, build_train_mapper, dataset_names, target_of
+from empaste_aug.training.lazy import seed_of as lazy_seed
+from empaste_aug.training.overrides import check_overrides, check_pairs
 from empaste_aug.training.timm_backbone import add_timm_config
 from empaste_aug.training.trainer import has_regions
+from empaste_aug.training.weights import check_start
 from empaste_aug.types import ArgumentError, DatasetError, EMPasteError
 
 Config = Any
@@ -69,6 +72,7 @@ def load_config(
     if file.suffix == ".py" or "_target_:" in file.read_text(encoding="utf-8"):
         lazy = _reworded(path, lambda: LazyConfig.load(str(file)))
         lazy = lazy if batch_size is None else scale_to_batch_size(lazy, batch_size)
+        check_overrides(lazy, opts, path)
         lazy = _reworded("opts", lambda: LazyConfig.apply_overrides(lazy, opts))
         for key in ("model", "optimizer", "lr_multiplier", "train", "dataloader"):
             if key not in lazy:
@@ -79,6 +83,7 @@ def load_config(
     cfg = training_config()
     _reworded(path, lambda: cfg.merge_from_file(str(file)))
     cfg = cfg if batch_size is None else scale_to_batch_size(cfg, batch_size)
+    check_pairs(opts, path)
     _reworded("opts", lambda: cfg.merge_from_list(opts))
     cfg.DATASETS.REGISTER = (*cfg.DATASETS.REGISTER, *lines)
     cfg.freeze()
@@ -91,7 +96,8 @@ def prepare(cfg: Config, *, eval_only: bool, resume: bool) -> None:
     Raises:
         ArgumentError: a data set is not registered, classes do not fit the model or the data sets
             each other, masks are in a format that cannot be read, a GPU is asked for and there is
-            none, weights are missing for an evaluation, or a value of EMPASTE is wrong.
+            none, there are no weights where the config says, or none for an evaluation, or a value
+            of EMPASTE is wrong.
         BankError, DatasetError, PoolError: a data set that the config registers, the bank or the
             pool is missing or bad. An evaluation looks at what it evaluates on alone.
     """
@@ -120,10 +126,21 @@ def prepare(cfg: Config, *, eval_only: bool, resume: bool) -> None:
             paste_from_config(cfg)
             backgrounds_from_config(cfg)
     _check_device(cfg)
-    weights = cfg.train.init_checkpoint if lazy else cfg.MODEL.WEIGHTS
-    if eval_only and not weights and not resume:
-        name = "train.init_checkpoint" if lazy else "MODEL.WEIGHTS"
-        raise ArgumentError(f"{name}: --eval-only needs weights: give {name}, or --resume")
+    key, weights = (
+        (WEIGHTS, cfg.train.init_checkpoint) if lazy else ("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
+    )
+    check_start(key, str(weights or ""), output_dir(cfg), eval_only=eval_only, resume=resume)
+
+
+def output_dir(cfg: Config) -> Path:
+    """Where a run writes."""
+    return Path(cfg.OUTPUT_DIR if isinstance(cfg, CfgNode) else cfg.train.output_dir)
+
+
+def seed_of(cfg: Config) -> int | None:
+    """The seed of a run's samples and steps; None: they differ in each run."""
+    seed = cfg.SEED if isinstance(cfg, CfgNode) else lazy_seed(cfg)
+    return None if seed is None or seed < 0 else int(seed)
 
 
 def find_config(path: str) -> Path:

@@ -96,7 +96,10 @@ def register_all(texts: Iterable[str], *, only: Collection[str] | None = None) -
         if spec.name in DatasetCatalog:
             if MetadataCatalog.get(spec.name).get("registered_as") == spec.text:
                 continue
-            raise ArgumentError(f"register: a data set {spec.name!r} is already registered")
+            raise ArgumentError(
+                f"register: a data set {spec.name!r} is already registered (detectron2's own are "
+                "read from $DETECTRON2_DATASETS); take another name"
+            )
         if spec.kind == "bank":
             min_score = _number(spec, "min_score", float, 0.0)
             register_bank_dataset(spec.name, spec.root, spec.options["images"], min_score=min_score)

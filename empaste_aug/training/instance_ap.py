@@ -165,8 +165,10 @@ def match_instances(
 
     Raises:
         ArgumentError: an argument is out of range, a group names an unknown class or two groups
-            the same, or a result has no such image or category, or not what `iou_type` needs.
-        DatasetError: a file cannot be read, or `truth` is no COCO instances content.
+            the same, or `results` is no list of predictions, or one of them has no such image or
+            category, or not what `iou_type` needs.
+        DatasetError: a file cannot be read or holds something else, or `truth` is no COCO instances
+            content.
 
     Example:
         AP50 of objects of more than 48 x 48 pixels in images of 320, and its 95 % interval:
@@ -201,7 +203,10 @@ def match_instances(
     if max_detections < 1:
         raise ArgumentError(f"max_detections: must be at least 1, not {max_detections}")
     parts = read_truth(_content(truth, "truth"), iou_type, groups, long_side)
-    found = read_results(_content(results, "results"), parts, iou_type)
+    predictions = _content(results, "results")
+    if isinstance(results, (str, Path)) and not isinstance(predictions, list):
+        raise DatasetError(f"{results}: holds no list of predictions (results)")
+    found = read_results(predictions, parts, iou_type)
     with redirect_stdout(StringIO()):
         evaluation = _Evaluation(
             as_pycocotools(parts, parts.annotations), as_pycocotools(parts, found), iou_type

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,11 @@ from empaste_aug.training.evaluator import InstanceEvaluator
 from empaste_aug.training.hooks import PERIOD, PasteStatistics
 from empaste_aug.training.statistics import CountingLoader
 from empaste_aug.training.trainer import continue_stream, with_our_hooks
-from empaste_aug.types import ArgumentError
+from empaste_aug.training.weights import load_weights
+from empaste_aug.types import ArgumentError, BankError, PoolError
+
+WEIGHTS = "train.init_checkpoint"
+"""The key of what a LazyConfig's model starts from."""
 
 
 def train_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
@@ -68,8 +75,8 @@ def train_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
         checkpoint_period=checkpoints["period"],
         period=period,
     )
-    trainer.register_hooks(with_our_hooks(built, statistics, _seed(cfg)))
-    checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=resume)
+    trainer.register_hooks(with_our_hooks(built, statistics, seed_of(cfg)))
+    load_weights(checkpointer, WEIGHTS, cfg.train.init_checkpoint, resume=resume)
     start = trainer.iter + 1 if resume and checkpointer.has_checkpoint() else 0
     continue_stream(loader, start)
     trainer.train(start, cfg.train.max_iter)
@@ -81,7 +88,7 @@ def evaluate_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
     model = instantiate(cfg.model).to(cfg.train.device)
     model = create_ddp_model(model)
     checkpointer = DetectionCheckpointer(model, cfg.train.output_dir)
-    checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=resume)
+    load_weights(checkpointer, WEIGHTS, cfg.train.init_checkpoint, resume=resume)
     return evaluate_model(cfg, model)
 
 
@@ -123,10 +130,30 @@ def build_train_mapper(cfg: DictConfig) -> Any:
         ArgumentError: the config has none, or an argument of it is wrong.
         BankError, PoolError: its bank or pool is missing or damaged.
     """
-    mapper = OmegaConf.select(cfg, "dataloader.train.mapper")
+    where = "dataloader.train.mapper"
+    mapper = OmegaConf.select(cfg, where)
     if mapper is None:
-        raise ArgumentError("dataloader.train.mapper: the config has none")
-    return instantiate(mapper)
+        raise ArgumentError(f"{where}: the config has none")
+    try:
+        with _quiet_instantiation():
+            return instantiate(mapper)
+    except BankError as error:
+        raise BankError(f"{where}.paste.bank: {error}") from error
+    except PoolError as error:
+        raise PoolError(f"{where}.backgrounds.pool: {error}") from error
+    except (ArgumentError, TypeError) as error:
+        raise ArgumentError(f"{where}: {error}") from error
+
+
+@contextmanager
+def _quiet_instantiation() -> Iterator[None]:
+    """detectron2 logs what it could not make, which the error says too."""
+    logger = logging.getLogger("detectron2.config.instantiate")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def tasks_of(cfg: DictConfig) -> tuple[str, ...] | None:
@@ -150,7 +177,8 @@ def _train_loader(cfg: DictConfig) -> CountingLoader:
     return CountingLoader(loader, (lambda: mapper.paste) if pastes else None)
 
 
-def _seed(cfg: DictConfig) -> int | None:
+def seed_of(cfg: DictConfig) -> int | None:
+    """The seed of the samples and steps, wherever the config has it."""
     for key in ("train.seed", "dataloader.train.seed"):
         seed = OmegaConf.select(cfg, key)
         if seed is not None:

@@ -8,6 +8,12 @@ import warnings
 
 def ignore_library_warnings() -> None:
     """What detectron2's use of older torch functions makes torch say; call it before importing."""
-    for message in (".*torch.jit", ".*torch.(jit.script|meshgrid)", ".*torch.cuda.amp"):
+    for message in (
+        "pkg_resources",
+        ".*torch.jit",
+        ".*torch.(jit.script|meshgrid)",
+        ".*torch.cuda.amp",
+    ):
         warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("torch.fx").setLevel(logging.ERROR)
+    for name in ("torch.fx", "torch.utils.cpp_extension"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -16,7 +16,14 @@ from detectron2.engine import default_setup, launch
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
-from empaste_aug.training.configuration import Config, find_config, load_config, prepare
+from empaste_aug.training.configuration import (
+    Config,
+    find_config,
+    load_config,
+    output_dir,
+    prepare,
+    seed_of,
+)
 from empaste_aug.training.lazy import evaluate_lazy, train_lazy
 from empaste_aug.training.quiet import ignore_library_warnings
 from empaste_aug.training.trainer import EMPasteTrainer
@@ -87,21 +94,41 @@ def run(options: RunOptions) -> None:
 
 def run_here(cfg: Config, options: RunOptions) -> dict[str, Any]:
     """Train or evaluate in this process, whose data sets are registered; the last results."""
-    config_file = str(find_config(options.config_file))
-    default_setup(cfg, Namespace(**asdict(replace(options, config_file=config_file))))
-    output = cfg.OUTPUT_DIR if isinstance(cfg, CfgNode) else cfg.train.output_dir
-    setup_logger(output, distributed_rank=comm.get_rank(), name="empaste_aug")
-    _warn(cfg, options, Path(output))
+    _set_up(cfg, options)
+    if options.eval_only:
+        evaluate = EMPasteTrainer.evaluate if isinstance(cfg, CfgNode) else evaluate_lazy
+        return evaluate(cfg, resume=options.resume)
     if isinstance(cfg, CfgNode):
-        if options.eval_only:
-            return EMPasteTrainer.evaluate(cfg, resume=options.resume)
         trainer = EMPasteTrainer(cfg)
         trainer.resume_or_load(resume=options.resume)
         trainer.train()
-        return dict(getattr(trainer, "_last_eval_results", None) or {})
-    if options.eval_only:
-        return evaluate_lazy(cfg, resume=options.resume)
-    return train_lazy(cfg, resume=options.resume)
+        results = dict(getattr(trainer, "_last_eval_results", None) or {})
+    else:
+        results = train_lazy(cfg, resume=options.resume)
+    logger.info(
+        f"{output_dir(cfg)}: model_final.pth, config.yaml, metrics.json and the events of the run"
+    )
+    return results
+
+
+def _set_up(cfg: Config, options: RunOptions) -> None:
+    """detectron2's default_setup; the config of a training stays when its model is evaluated."""
+    output = output_dir(cfg)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        key = "OUTPUT_DIR" if isinstance(cfg, CfgNode) else "train.output_dir"
+        raise ArgumentError(f"{key}: {output} cannot be made: {error.strerror}") from error
+    saved = output / "config.yaml"
+    previous = saved.read_bytes() if saved.is_file() else None
+    seed_before = _seed_in(saved) if options.resume else None
+    config_file = str(find_config(options.config_file))
+    default_setup(cfg, Namespace(**asdict(replace(options, config_file=config_file))))
+    if options.eval_only and previous is not None and comm.is_main_process():
+        saved.write_bytes(previous)
+    setup_logger(str(output), distributed_rank=comm.get_rank(), name="empaste_aug")
+    if not options.eval_only:
+        _warn(cfg, options, seed_before)
 
 
 def _config_of(options: RunOptions) -> Config:
@@ -138,12 +165,31 @@ def _check_processes(options: RunOptions) -> None:
         raise ArgumentError(f"num_gpus: is {options.num_gpus}, but torch finds {found} GPUs")
 
 
-def _warn(cfg: Config, options: RunOptions, output: Path) -> None:
-    if options.eval_only:
-        return
-    if options.resume and isinstance(cfg, CfgNode) and cfg.SEED < 0:
+def _seed_in(saved: Path) -> int | None:
+    """The seed of the run that has saved this config, where it can be read."""
+    try:
+        return seed_of(load_config(str(saved))) if saved.is_file() else None
+    except ArgumentError:
+        return None
+
+
+def _warn(cfg: Config, options: RunOptions, seed_before: int | None) -> None:
+    """Say what is odd about going on, or about not going on.
+
+    Args:
+        cfg: of this run.
+        options: of this run.
+        seed_before: of the run that this one goes on from; None: none is known.
+    """
+    output, seed = output_dir(cfg), seed_of(cfg)
+    if options.resume and seed is None and isinstance(cfg, CfgNode):
         logger.warning(
             "SEED is negative: a resumed run shows other samples than the run it goes on from"
+        )
+    elif options.resume and seed_before not in (None, seed):
+        logger.warning(
+            f"the seed is {seed}, that of the run in {output} was {seed_before}: what follows "
+            "differs from a run that was never stopped"
         )
     if not options.resume and (output / "last_checkpoint").is_file():
         logger.warning(f"{output} holds a run already: its checkpoints are replaced (no --resume)")

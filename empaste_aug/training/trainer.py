@@ -23,6 +23,7 @@ from empaste_aug.adapters.detectron2 import EMPasteMapper, build_empaste_train_l
 from empaste_aug.training.evaluator import InstanceEvaluator
 from empaste_aug.training.hooks import PasteStatistics, SeededSteps
 from empaste_aug.training.statistics import CountingLoader
+from empaste_aug.training.weights import load_weights
 from empaste_aug.types import ArgumentError
 
 
@@ -76,8 +77,14 @@ class EMPasteTrainer(DefaultTrainer):  # type: ignore[misc]
         return with_our_hooks(built, statistics, cfg.SEED)
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """DefaultTrainer's; the stream goes on where the checkpoint was written."""
-        super().resume_or_load(resume)
+        """DefaultTrainer's; the stream goes on where the checkpoint was written.
+
+        Raises:
+            ArgumentError: MODEL.WEIGHTS or the last checkpoint cannot be read.
+        """
+        load_weights(self.checkpointer, "MODEL.WEIGHTS", self.cfg.MODEL.WEIGHTS, resume=resume)
+        if resume and self.checkpointer.has_checkpoint():
+            self.start_iter = self.iter + 1
         continue_stream(self.data_loader, self.start_iter)
 
     @classmethod
@@ -85,7 +92,7 @@ class EMPasteTrainer(DefaultTrainer):  # type: ignore[misc]
         """Evaluate MODEL.WEIGHTS, or with `resume` the last checkpoint, on DATASETS.TEST."""
         model = cls.build_model(cfg)
         checkpointer = DetectionCheckpointer(model, save_dir=cfg.OUTPUT_DIR)
-        checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
+        load_weights(checkpointer, "MODEL.WEIGHTS", cfg.MODEL.WEIGHTS, resume=resume)
         results: dict[str, Any] = cls.test(cfg, model)
         return results
 

@@ -421,7 +421,7 @@ def test_bad_yacs_values(cfg, pool, tmp_path):
         EMPasteMapper(cfg, is_train=True)
     cfg.EMPASTE.POOL = str(pool.path)
     cfg.EMPASTE.BACKGROUND_PROBABILITY = 3
-    with pytest.raises(ArgumentError, match="probability: 3"):
+    with pytest.raises(ArgumentError, match="PROBABILITY: 3"):
         EMPasteMapper(cfg, is_train=True)
     cfg.EMPASTE.BACKGROUND_PROBABILITY = "paper"
     cfg.EMPASTE.POOL = str(tmp_path / "none")

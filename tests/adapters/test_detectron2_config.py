@@ -103,7 +103,7 @@ def test_something_else_than_pairs_is_an_error(cfg, key, value):
 @pytest.mark.parametrize("value", ["2.5", "many"])
 def test_count_of_another_type_is_an_error(cfg, value):
     cfg.merge_from_list(["EMPASTE.COUNT", value])
-    with pytest.raises(ArgumentError, match=r"^count: "):
+    with pytest.raises(ArgumentError, match=r"^EMPASTE\.COUNT: "):
         paste_from_config(cfg)
 
 

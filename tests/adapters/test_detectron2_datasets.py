@@ -152,7 +152,7 @@ def test_nothing_left_is_an_error(tmp_path, photos, name):
 def test_missing_photos_are_an_error_at_once(tmp_path, photos, name):
     bank, _ = build(tmp_path / "bank", photos, tmp_path / "photos")
     (tmp_path / "photos" / "001.png").unlink()
-    with pytest.raises(DatasetError, match=r"1 of the bank's 3 photos are missing.*001\.png"):
+    with pytest.raises(DatasetError, match=r"1 of the 3 photos .* are missing.*001\.png"):
         register_bank_dataset(name, bank, tmp_path / "photos")
     assert name not in DatasetCatalog
 

@@ -213,7 +213,9 @@ def test_photos_that_cannot_be_used(tmp_path, coco_files, paste):
     bank = bank_of(coco_files, tmp_path / "bank")
     with pytest.raises(DatasetError, match="lower min_score"):
         BankPhotos(bank, coco_files.images, min_score=0.95)
-    with pytest.raises(DatasetError, match="photos are missing"):
+    with pytest.raises(
+        DatasetError, match="10 of the 10 photos that the bank has cut-outs of are missing"
+    ):
         BankPhotos(bank, tmp_path)
     nowhere = bank_of(coco_files, tmp_path / "nowhere", source_bbox=None)
     with pytest.raises(BankError, match="do not say where in which photo"):

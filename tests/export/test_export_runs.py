@@ -15,10 +15,11 @@ from pool_data import hashes
 
 from empaste_aug import ArgumentError, DatasetError, EMPaste
 from empaste_aug.export import ExportOptions, export_dataset
-from empaste_aug.export.layout import BLOCK
+from empaste_aug.export import settings as settings_module
+from empaste_aug.export.layout import block_length, number_of_blocks, positions_of
 from empaste_aug.offline.execute import Shard
 
-NUMBER = 4 * BLOCK + 10
+NUMBER = 170
 ROOT = Path(__file__).resolve().parents[2]
 CODE = f"""
 import pickle, sys
@@ -72,6 +73,38 @@ def test_shards_in_any_order_and_twice(tmp_path, photos, paste, whole):
     assert hashes(tmp_path) == whole(photos, paste)
 
 
+@pytest.mark.parametrize("number", [1, 60, 511, 512, 1000, 10_239, 10_240, 100_000])
+@pytest.mark.parametrize("count", [1, 3, 16])
+def test_shards_are_even_but_for_a_block(number, count):
+    length = block_length(number)
+    assert length <= 40
+    assert length == 1 or number // length >= 250
+    blocks = range(number_of_blocks(number, length))
+    shards = [
+        [p for block in Shard(k, count).take(blocks) for p in positions_of(block, number, length)]
+        for k in range(count)
+    ]
+    assert [p for shard in shards for p in shard] == list(range(number))
+    sizes = [len(shard) for shard in shards]
+    assert max(sizes) - min(sizes) < 2 * length  # a block, and a last one that is not full
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_an_export_of_other_blocks_goes_on(tmp_path, photos, paste, whole, monkeypatch, finished):
+    """As of a release that made 40 images together, however few there were."""
+    expected = whole(photos, paste)
+    shard = None if finished else Shard(0, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(settings_module, "block_length", lambda number: 40)
+        made = export(tmp_path, photos, paste, shard=shard).made
+    assert made == (NUMBER if finished else 80)
+    assert export(tmp_path, photos, paste).made == NUMBER - made
+    found = hashes(tmp_path)
+    for name, digest in expected.items():
+        assert (found.pop(name) == digest) == (name != "manifest.json"), name
+    assert not found
+
+
 def test_shards_that_were_made_in_other_folders(tmp_path, photos, paste, whole):
     """As on machines without a common file system: the folders are copied into one."""
     for index in range(2):
@@ -105,10 +138,10 @@ def test_what_was_damaged_meanwhile_is_made_again(tmp_path, photos, paste, whole
     export(tmp_path, photos, paste, shard=Shard(0, 1))
     images = tmp_path / "images" / "000"
     (images / "000003.jpg").unlink()
-    (images / f"{BLOCK:06d}.jpg").write_bytes(b"short")
+    (images / "000040.jpg").write_bytes(b"short")
     (images / "000001.jpg.0123abc.tmp").write_bytes(b"left by a kill")
-    (tmp_path / "parts" / "000003.json").unlink()
-    assert export(tmp_path, photos, paste).made == 3 * BLOCK
+    (tmp_path / "parts" / "000005.json").unlink()
+    assert export(tmp_path, photos, paste).made == 3
     assert hashes(tmp_path) == whole(photos, paste)
 
 

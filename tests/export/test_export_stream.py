@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ from empaste_aug.export import (
     export_dataset,
 )
 from empaste_aug.pool.encoding import encode
-from empaste_aug.stream import current_key
+from empaste_aug.stream import SampleStream, current_key
 
 NUMBER = 45
 """More than three epochs, and more than a block."""
@@ -137,7 +138,13 @@ def test_a_folder_of_backgrounds_alone(tmp_path, small_bank):
     paste = EMPaste(small_bank, count=3, class_names=CLASSES)
     coco = exported(tmp_path / "export", photos, paste)
     assert_same(tmp_path / "export", coco, online(dicts, paste))
-    assert coco.imgs[0]["empaste"]["photo"].startswith("part")
+    counts = json.loads((tmp_path / "export" / "manifest.json").read_text())["counts"]
+    assert counts["backgrounds"] == counts["images"] == NUMBER
+    order = SampleStream(len(photos), seed=3)
+    for position in range(NUMBER):
+        told, row = coco.imgs[position]["empaste"], order.index(position)
+        assert (told["photo"], told["photo_index"]) == (None, None)
+        assert told["background"] == {"row": row, "key": photos.name(row), "offset": None}
 
 
 def test_jpeg_files_are_the_online_pixels_encoded(tmp_path, dicts, photos, paste):

@@ -28,6 +28,7 @@ from empaste_aug.offline.longtail import (
 )
 from empaste_aug.offline.longtail.bank import copy_rows, long_tail_rows
 from empaste_aug.offline.longtail.choice import shortfall
+from empaste_aug.offline.longtail.report import misses
 from empaste_aug.paste.select import Selector
 from empaste_aug.types import ArgumentError, BankError, DatasetError, Scene
 
@@ -404,6 +405,32 @@ def test_a_subset_of_real_photos(shared_data: Path, tmp_path: Path) -> None:
     subset = load_voc(tmp_path, split="longtail", check="header")
     again = long_tail_subset(subset, Pareto(maximum=1), rng=seeded())
     assert again.available == choice.reached
+
+
+def test_classes_far_from_their_target_are_told() -> None:
+    def told(reached: tuple[int, ...], targets: tuple[int, ...]) -> str | None:
+        choice = LongTail(
+            counted="masks",
+            pareto=Pareto(),
+            class_names=tuple(f"c{number}" for number in range(len(targets))),
+            available=tuple(1000 if target else 0 for target in targets),
+            targets=targets,
+            reached=reached,
+            image_ids=(),
+        )
+        return misses(choice)
+
+    assert told((125, 3, 18, 0), (100, 1, 20, 0)) is None  # a quarter, two, a tenth, none there
+    over = told((223, 126, 4, 5), (100, 100, 1, 21))
+    assert over is not None
+    assert over.startswith(
+        "far over the target: c2 (4 for 1), c0 (223 for 100), c1 (126 for 100); "
+        "far under the target: c3 (5 for 21). Photos stay whole"
+    )
+    many = told((1,) * 9, (100,) * 9)
+    assert many is not None
+    assert many.startswith("far under the target: c0 (1 for 100), ")
+    assert "c4 (1 for 100), 4 more. Photos" in many
 
 
 def test_a_plot_of_many_classes_is_drawn() -> None:

@@ -93,8 +93,9 @@ def test_a_banks_photos_and_a_pool(run, data, tmp_path):
 
 
 def test_a_pool_alone(run, data, tmp_path):
-    status, _, _ = run("--pool", str(data / "pool"), "--number", "8", "--exclude", "dog")
+    status, said, _ = run("--pool", str(data / "pool"), "--number", "8", "--exclude", "dog")
     assert status == 0
+    assert "; 8 on backgrounds" in said
     content = json.loads((tmp_path / "export" / "annotations.json").read_text())
     assert content["categories"] == [{"id": 1, "name": "kitty"}]
     assert all("empaste_cutout_id" in a for a in content["annotations"])
@@ -105,9 +106,23 @@ def test_shards_and_then_the_rest(run, data, tmp_path):
     assert run(*arguments, "--shard", "1/2")[0] == 0
     assert not (tmp_path / "export" / "manifest.json").exists()
     status, said, _ = run(*arguments, "--shard", "0/2")
-    assert (status, "shard 0/2 is done, 40 images, 40 of them made now" in said) == (0, True)
+    assert (status, "shard 0/2 is done, 45 images, 45 of them made now" in said) == (0, True)
     status, said, _ = run(*arguments)
     assert (status, "90 images" in said, " 0 of them made now" in said) == (0, True, True)
+
+
+def test_more_shards_than_images(run, data):
+    status, said, _ = run(*voc(data), "--number", "2", "--shard", "0/5")
+    assert (status, "0 images (there are fewer blocks of images than shards)" in said) == (0, True)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
+def test_a_folder_that_cannot_be_made(tool, data, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    fixed = ["--bank", str(data / "bank"), "--pool", str(data / "pool"), "--number", "1"]
+    for output, why in (("/proc/x", "cannot be written"), (tmp_path / "file/x", "cannot be read")):
+        assert tool["main"]([*fixed, "--output", str(output)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: --output: {output} {why}: ")
 
 
 def test_polygons_warn_of_holes(run, data):
@@ -136,7 +151,14 @@ def test_a_dry_run_writes_nothing(run, data, tmp_path):
         (["--number", "1", "--shard", "0/2", "--overwrite"], "--shard, --overwrite: not together"),
         (["--number", "1", "--workers", "0"], "--workers: must be at least 1"),
         (["--number", "1", "--count", "2", "1"], "--count: "),
+        (["--number", "1", "--count", "-3"], "--count: -3 "),
         (["--number", "1", "--scale", "0"], "--scale: "),
+        (["--number", "1", "--scale", "-1"], "--scale: -1.0 "),
+        (["--number", "1", "--max-angle", "-1"], "--max-angle: -1.0 "),
+        (["--number", "1", "--max-scale", "-1"], "--max-scale: -1.0 "),
+        (["--number", "1", "--flip", "2"], "--flip: 2.0 "),
+        (["--number", "1", "--exclude", "emu"], "--exclude: ['emu']"),
+        (["--number", "1", "--map", "emu=cat"], "--map: ['emu']"),
         (["--number", "1", "--min-visible", "2"], "--min-visible: "),
         (["--number", "1", "--blend", "glue"], "--blend: "),
         (["--number", "1", "--map", "kitty"], "--map: must be BANK=OURS"),
@@ -163,7 +185,7 @@ def test_errors_are_one_line_and_name_the_option(run, data, arguments, named):
         (["--root", "x"], "--root: of no use without --dataset"),
         (["--image-root", "x", "--filter-empty"], "--filter-empty: of no use without --dataset"),
         (["--pool", "POOL", "--fit", "none"], "--fit: of no use where there are no photos"),
-        (["--image-root", "nowhere"], "nowhere: 2 of the bank's 2 photos are missing"),
+        (["--image-root", "nowhere"], "nowhere: 2 of the 2 photos that the bank has"),
         (["--dataset", "voc", "--root", "VOC"], ""),
     ],
 )

@@ -69,6 +69,135 @@ def test_a_data_set_and_its_bank(
     assert len(load_voc(output, split="tail").images) == 4
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("output", ["VOC2012", "VOC2012/tail", "VOC2012/ImageSets", "link/tail"])
+def test_the_data_set_to_choose_from_is_not_written(
+    main: Any, devkit: VOCFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    (tmp_path / "link").symlink_to(devkit.root)
+    before = contents(tmp_path)
+    command = ["--dataset", "voc", "--root", str(devkit.root), "--max", "5", "--overwrite"]
+    for root in (devkit.root, tmp_path / "link"):
+        assert main([*command, "--root", str(root), "--output", str(tmp_path / output)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: --output, --root: ")
+        assert "the data set to choose from" in error
+        assert error.count("\n") == 1
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_above_the_data_set_that_would_write_into_it(
+    main: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list would be ImageSets/Main/longtail.txt."""
+    files = VOCFiles(tmp_path / "ImageSets" / "Main")
+    files.add("a", ["car"])
+    before = contents(tmp_path)
+    command = ["--dataset", "voc", "--root", str(files.root), "--output", str(tmp_path)]
+    assert main([*command, "--count", "images", "--max", "1"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --output, --root: ")
+    assert error.count("\n") == 1
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("bank_output", ["out", "out/JPEGImages/bank", "."])
+def test_the_bank_and_the_data_set_lie_apart(
+    main: Any,
+    devkit: VOCFiles,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    bank_output: str,
+) -> None:
+    (tmp_path / "new").mkdir()
+    output = tmp_path / "new" / "out"
+    command = ["--dataset", "voc", "--root", str(devkit.root), "--output", str(output)]
+    command += ["--bank", str(tmp_path / "bank"), "--bank-output", str(output.parent / bank_output)]
+    assert main([*command, "--max", "5"]) == 2
+    assert capsys.readouterr().err.startswith("error: --output, --bank-output: ")
+    assert not list((tmp_path / "new").iterdir())
+    into_the_bank = [*command[:4], "--output", str(tmp_path / "bank"), *command[6:]]
+    into_the_bank[-1] = str(tmp_path / "small")
+    assert main([*into_the_bank, "--max", "5"]) == 2
+    assert capsys.readouterr().err.startswith("error: --output, --bank: ")
+
+
+@pytest.mark.parametrize("damage", ["other photos", "broken", "none"])
+def test_a_bank_that_cannot_be_taken_leaves_nothing(
+    main: Any,
+    devkit: VOCFiles,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: str,
+) -> None:
+    bank, output = tmp_path / "bank", tmp_path / "out"
+    if damage == "other photos":
+        other = VOCFiles(tmp_path / "other")
+        masks = np.zeros((40, 60), np.uint8)
+        masks[5:30, 2:25] = 1
+        other.add("elsewhere", ["car"], objects=masks, classes=masks * 7)
+        bank = tmp_path / "other_bank"
+        bank_from_masks(load_voc(other.root), bank)
+    elif damage == "broken":
+        for file in (bank / "shards").glob("*.arrow"):
+            file.write_bytes(file.read_bytes()[:100])
+    else:
+        bank = tmp_path / "nowhere"
+    command = ["--dataset", "voc", "--root", str(devkit.root), "--output", str(output)]
+    command += ["--bank", str(bank), "--bank-output", str(tmp_path / "small"), "--max", "5"]
+    assert main(command) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+    assert not output.exists()
+    assert not (tmp_path / "small" / "manifest.json").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
+def test_folders_that_cannot_be_made_are_told_by_their_option(
+    main: Any, devkit: VOCFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--dataset", "voc", "--root", str(devkit.root), "--max", "5"]
+    bank = ["--bank", str(tmp_path / "bank"), "--bank-output"]
+    good = ["--output", str(tmp_path / "out")]
+    for command, option in (
+        ([*data, "--output", "/proc/x"], "--output"),
+        ([*data, *good, *bank, "/proc/x"], "--bank-output"),
+        ([*bank, "/proc/x"], "--bank-output"),
+    ):
+        assert main(command) == 2
+        assert capsys.readouterr().err.startswith(f"error: {option}: /proc/x cannot be written: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_lowered_maximum_and_missed_sizes_are_told(
+    main: Any, devkit: VOCFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--dataset", "voc", "--root", str(devkit.root), "--fit"]
+    assert main([*command, "--output", str(tmp_path / "a")]) == 0
+    lowered = "note: --fit lowered --max from 800 to 8, the largest that every class can fill"
+    assert lowered in capsys.readouterr().out.splitlines()
+    bank = ["--bank", str(tmp_path / "bank"), "--bank-output", str(tmp_path / "small")]
+    assert main([*bank, "--fit"]) == 0
+    assert lowered in capsys.readouterr().out.splitlines()
+    assert main([*command, "--max", "5", "--output", str(tmp_path / "b")]) == 0
+    assert "note: " not in capsys.readouterr().out
+    crowded = VOCFiles(tmp_path / "crowded")
+    objects, classes = np.zeros((2, 40, 60), np.uint8)
+    for number in range(1, 10):
+        objects[5:30, 6 * number : 6 * number + 4] = number
+        classes[5:30, 6 * number : 6 * number + 4] = 8 if number == 9 else 7
+    for number in range(4):
+        crowded.add(f"{number}", ["car", "cat"], objects=objects, classes=classes)
+    command = ["--dataset", "voc", "--root", str(crowded.root), "--output", str(tmp_path / "c")]
+    assert main([*command, "--max", "4"]) == 0
+    assert "note: far over the target: car (8 for 4). Photos stay whole" in capsys.readouterr().out
+
+
 def test_a_coco_data_set(main: Any, shared_data: Path, tmp_path: Path) -> None:
     root = shared_data / "coco"
     command = ["--dataset", "coco", "--root", str(root), "--check", "header", "--max", "40"]

@@ -270,6 +270,8 @@ def test_files_are_read(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(DatasetError, match="cannot be read as json"):
         match_instances(tmp_path / "bad.json", [])
+    with pytest.raises(DatasetError, match=r"truth\.json: holds no list of predictions"):
+        match_instances(tmp_path / "truth.json", tmp_path / "truth.json")
 
 
 @pytest.mark.parametrize(
@@ -300,6 +302,17 @@ def test_bad_content():
     ):
         with pytest.raises(ArgumentError, match=message):
             match_instances(truth((0, "cat", A)), [{**good, **change}])
+    whole = truth((0, "cat", A))
+    for wrong, message in (
+        (whole, r"results: dict with \['images', .*\]; expected a list"),
+        (b"{}", "results: bytes; expected a list of predictions"),
+        (None, "results: NoneType; expected a list of predictions"),
+        (["cat"], "results: entry 0 is str, not a dict"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            match_instances(whole, wrong)
+    with pytest.raises(DatasetError, match="truth: images holds something else than dicts"):
+        match_instances({**whole, "images": ["a.jpg"]}, [])
     with pytest.raises(DatasetError, match="needs the lists images"):
         match_instances({"images": []}, [])
     content = truth((0, "cat", A))

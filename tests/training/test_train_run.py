@@ -131,6 +131,13 @@ def test_a_run_its_statistics_and_going_on(tmp_path, small_bank, lines, monkeypa
     assert f"{VAL}: 3 images" in capsys.readouterr().out
     mean = json.loads((folder / "ap.json").read_text())["mean"]
     assert mean["bbox"]["AP50"] == pytest.approx(final["bbox/AP50"])
+    before = Path(saved).read_bytes()
+    opts = ["MODEL.WEIGHTS", str(tmp_path / "whole" / "metrics.json")]
+    with pytest.raises(ArgumentError, match=r"MODEL\.WEIGHTS: .* cannot be read as a checkpoint"):
+        run(RunOptions(config_file=saved, eval_only=True, opts=opts))
+    assert Path(saved).read_bytes() == before, "it is the training's"
+    run(RunOptions(config_file=saved, resume=True, opts=["SEED", "6", "SOLVER.MAX_ITER", "7"]))
+    assert "the seed is 6, that of the run in" in capsys.readouterr().out
 
 
 def test_workers_give_the_same_statistics(tmp_path, small_bank, lines):
@@ -241,9 +248,10 @@ def test_a_lazy_config(tmp_path, small_bank, lines, capsys):
     assert "segm/AP50-cow" in final
     assert f"{VAL}: 3 images" in capsys.readouterr().out
     for opts, error, message in (
-        (["dataloader.train.mapper.paste.bank=none"], BankError, "none"),
-        (["dataloader.train.mapper.paste.count=-1"], ArgumentError, "count"),
+        (["dataloader.train.mapper.paste.bank=none"], BankError, "mapper.paste.bank: .*none: there"),
+        (["dataloader.train.mapper.paste.count=-1"], ArgumentError, "mapper: count: -1"),
         (["dataloader.train.mapper.bakgrounds=1"], ArgumentError, "bakgrounds"),
+        (["train.init_checkpoint=none.pth"], ArgumentError, "train.init_checkpoint: none.pth"),
     ):  # fmt: skip
         with pytest.raises(error, match=message):
             run(RunOptions(config_file=str(path), register=lines, opts=opts))
@@ -285,15 +293,17 @@ def test_what_a_model_predicts_is_what_is_evaluated(tmp_path, small_bank):
     ("opts", "error", "message"),
     [
         (["NO.SUCH.KEY", "1"], ArgumentError, "opts: Non-existent key: NO.SUCH.KEY"),
-        (["SOLVER.MAX_ITER"], ArgumentError, "opts: Override list has odd length"),
+        (["SOLVER.MAX_ITER"], ArgumentError, "opts: 'SOLVER.MAX_ITER' has no value"),
         (["SOLVER.MAX_ITER", "many"], ArgumentError, "opts: Type mismatch"),
         (["MODEL.ROI_HEADS.NUM_CLASSES", "80"], ArgumentError, "is 80, but data set .* has 3"),
         (["DATASETS.TRAIN", "('gone',)"], ArgumentError, "DATASETS.TRAIN: no data set 'gone'"),
         (["DATASETS.TEST", "('gone',)"], ArgumentError, "--register gone=KIND:FOLDER"),
         (["DATASETS.TRAIN", "()"], ArgumentError, "DATASETS.TRAIN: names no data set"),
         (["EMPASTE.BANK", "''"], ArgumentError, "EMPASTE.BANK: is not set"),
-        (["EMPASTE.BANK", "none"], BankError, "none"),
-        (["EMPASTE.POOL", "none"], PoolError, "none"),
+        (["EMPASTE.BANK", "none"], BankError, "EMPASTE.BANK: .*none: there"),
+        (["EMPASTE.POOL", "none"], PoolError, "EMPASTE.POOL: .*none: "),
+        (["EMPASTE.COUNT", "(3, 1)"], ArgumentError, "EMPASTE.COUNT: .*3, 1"),
+        (["MODEL.WEIGHTS", "none.pth"], ArgumentError, "MODEL.WEIGHTS: none.pth: there is no"),
         (
             ["EMPASTE.ENABLED", "False", "INPUT.MASK_FORMAT", "polygon"],
             ArgumentError,

@@ -58,8 +58,31 @@ def write_subset(
         The path of ``NAME.json``.
 
     Raises:
-        ArgumentError: something is there already, `name` is no plain word, `instances` is missing,
-            or the data set is of another kind or lies where its links would.
+        ArgumentError: something is there already, `output` cannot be written, or as `plan_subset`.
+        DatasetError, MissingDependencyError: as `plan_subset`.
+    """
+    outputs = plan_subset(
+        output, dataset, choice, instances=instances, name=name, seed=seed, overwrite=overwrite
+    )
+    outputs.write()
+    return outputs.report
+
+
+def plan_subset(
+    output: str | os.PathLike[str],
+    dataset: Dataset,
+    choice: LongTail,
+    *,
+    instances: str | os.PathLike[str] | None = None,
+    name: str = "longtail",
+    seed: int | None = None,
+    overwrite: bool = False,
+) -> Outputs:
+    """What `write_subset` writes for the same arguments; nothing is written yet.
+
+    Raises:
+        ArgumentError: `name` is no plain word, `instances` is missing, or the data set is of
+            another kind or lies where its links would.
         DatasetError: `instances` cannot be read.
         MissingDependencyError: matplotlib is not installed.
     """
@@ -78,8 +101,7 @@ def write_subset(
     outputs.add(f"{name}.png", plot_sizes(choice, title=f"{dataset.name}: {len(images)} photos"))
     report = {"data_set": dataset.name, "seed": seed, **choice.as_json()}
     outputs.add_report({**report, "image_ids": list(choice.image_ids)})
-    outputs.write()
-    return outputs.report
+    return outputs
 
 
 def instances_file(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from empaste_aug.bank.files import atomic_file
+from empaste_aug.bank.files import atomic_file, why_not_writable
 from empaste_aug.types import ArgumentError
 
 FORMAT = "empaste_aug.longtail"
@@ -65,6 +65,29 @@ class Outputs:
         """Say that a folder is to hold the planned links and nothing else."""
         self._folders_of_links.append(self.folder / relative)
 
+    def keep_apart(self, folder: str | os.PathLike[str], argument: str) -> None:
+        """Refuse a plan that would write into `folder`, or that `folder` would lie in.
+
+        Links are resolved.
+
+        Args:
+            folder: a source, or what is written otherwise; it may not be there yet.
+            argument: what names it.
+
+        Raises:
+            ArgumentError: they are not apart.
+        """
+        other = Path(folder).resolve()
+        paths = (*self._links, *self._files)
+        parents = {parent: parent.resolve() for parent in {path.parent for path in paths}}
+        for path in paths:
+            place = parents[path.parent] / path.name
+            if place.is_relative_to(other) or other.is_relative_to(place):
+                raise ArgumentError(
+                    f"output, {argument}: {path} and {folder} would lie in one another; give "
+                    "folders that are apart"
+                )
+
     def add_report(self, content: Mapping[str, Any]) -> None:
         """Plan the report, as the last of the files."""
         self._files[self.report] = as_bytes({"format": FORMAT, **content})
@@ -95,8 +118,11 @@ class Outputs:
 
         Raises:
             ArgumentError: something else is there already, and `overwrite` is off, or no earlier
-                subset of this name wrote it.
+                subset of this name wrote it; or the folder cannot be made or written.
         """
+        problem = why_not_writable(self.folder)
+        if problem is not None:
+            raise ArgumentError(f"output: {problem}")
         files = [path for path, content in self._files.items() if not _free(path, content)]
         links = [
             path
