@@ -259,7 +259,7 @@ def _plot(runs: Runs, differences: Mapping[tuple[str, str], Sequence[Difference]
     right.set_yticks(range(len(pairs)), pairs, fontsize=8)
     right.axvline(0, color="0.6", linewidth=1)
     right.set_xlabel("difference, 95 % of the paired bootstrap")
-    for axes in (left, right):
-        axes.invert_yaxis()
+    for axes, lines in ((left, names), (right, pairs)):
+        axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.grid(axis="x", alpha=0.3)
     return figure
