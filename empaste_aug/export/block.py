@@ -14,6 +14,7 @@ from empaste_aug.bank.files import atomic_file
 from empaste_aug.export.coco import annotation_entries, image_entry
 from empaste_aug.export.layout import (
     IMAGES,
+    block_length,
     image_name,
     number_of_blocks,
     part_path,
@@ -37,23 +38,25 @@ class Job:
         folder: where it goes.
         stream: what makes the samples.
         options: how many, in which format.
-        length: how many positions a block has.
         digest: of its settings; parts of other settings do not count.
     """
 
     folder: Path
     stream: ExportStream
     options: ExportOptions
-    length: int
     digest: str
 
     def positions(self, block: int) -> range:
         """The positions of a block."""
-        return positions_of(block, self.options.number, self.length)
+        return positions_of(block, self.options.number, self._length)
 
     def blocks(self) -> range:
         """All blocks."""
-        return range(number_of_blocks(self.options.number, self.length))
+        return range(number_of_blocks(self.options.number, self._length))
+
+    @property
+    def _length(self) -> int:
+        return block_length(self.options.number)
 
 
 class BlockTask(NamedTuple):

@@ -31,7 +31,6 @@ from empaste_aug.export.settings import (
     difference,
     digest_of,
     settings_of,
-    with_block_of,
 )
 from empaste_aug.offline.execute import LocalExecutor, Shard
 from empaste_aug.offline.progress import progress_bar
@@ -132,8 +131,8 @@ def export_dataset(
     stream = ExportStream(
         photos, paste, seed=options.seed, shuffle=options.shuffle, backgrounds=backgrounds
     )
-    settings = with_block_of(settings_of(stream, options), finished, begun)
-    job = Job(folder.absolute(), stream, options, settings["block"], digest_of(settings))
+    settings = settings_of(stream, options)
+    job = Job(folder.absolute(), stream, options, digest_of(settings))
     blocks: Sequence[int] = job.blocks()
     if shard is not None:
         blocks = shard.take(blocks)

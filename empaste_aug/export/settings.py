@@ -44,19 +44,6 @@ def settings_of(stream: ExportStream, options: ExportOptions) -> Settings:
     return found
 
 
-def with_block_of(settings: Settings, *found: Settings | None) -> Settings:
-    """The settings with the blocks of an export that differs in nothing else.
-
-    Which positions are made together changes no image, and so an export that was begun with other
-    blocks goes on with these.
-    """
-    for other in found:
-        block = None if other is None else other.get("block")
-        if isinstance(block, int) and block > 0 and other == {**settings, "block": block}:
-            return other
-    return settings
-
-
 def digest_of(settings: Settings) -> str:
     """A hash of the settings."""
     text = json.dumps(settings, sort_keys=True)

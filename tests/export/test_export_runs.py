@@ -15,7 +15,6 @@ from pool_data import hashes
 
 from empaste_aug import ArgumentError, DatasetError, EMPaste
 from empaste_aug.export import ExportOptions, export_dataset
-from empaste_aug.export import settings as settings_module
 from empaste_aug.export.layout import block_length, number_of_blocks, positions_of
 from empaste_aug.offline.execute import Shard
 
@@ -87,22 +86,6 @@ def test_shards_are_even_but_for_a_block(number, count):
     assert [p for shard in shards for p in shard] == list(range(number))
     sizes = [len(shard) for shard in shards]
     assert max(sizes) - min(sizes) < 2 * length  # a block, and a last one that is not full
-
-
-@pytest.mark.parametrize("finished", [False, True])
-def test_an_export_of_other_blocks_goes_on(tmp_path, photos, paste, whole, monkeypatch, finished):
-    """As of a release that made 40 images together, however few there were."""
-    expected = whole(photos, paste)
-    shard = None if finished else Shard(0, 2)
-    with monkeypatch.context() as patch:
-        patch.setattr(settings_module, "block_length", lambda number: 40)
-        made = export(tmp_path, photos, paste, shard=shard).made
-    assert made == (NUMBER if finished else 80)
-    assert export(tmp_path, photos, paste).made == NUMBER - made
-    found = hashes(tmp_path)
-    for name, digest in expected.items():
-        assert (found.pop(name) == digest) == (name != "manifest.json"), name
-    assert not found
 
 
 def test_shards_that_were_made_in_other_folders(tmp_path, photos, paste, whole):

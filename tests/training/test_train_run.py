@@ -248,7 +248,7 @@ def test_a_lazy_config(tmp_path, small_bank, lines, capsys):
     assert "segm/AP50-cow" in final
     assert f"{VAL}: 3 images" in capsys.readouterr().out
     for opts, error, message in (
-        (["dataloader.train.mapper.paste.bank=none"], BankError, "mapper.paste.bank: .*none: there"),
+        (["dataloader.train.mapper.paste.bank=none"], BankError, "paste.bank: .*none: there"),
         (["dataloader.train.mapper.paste.count=-1"], ArgumentError, "mapper: count: -1"),
         (["dataloader.train.mapper.bakgrounds=1"], ArgumentError, "bakgrounds"),
         (["train.init_checkpoint=none.pth"], ArgumentError, "train.init_checkpoint: none.pth"),
