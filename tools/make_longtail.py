@@ -23,6 +23,7 @@ from empaste_aug.offline.longtail import (
     long_tail_subset,
 )
 from empaste_aug.offline.longtail.files import instances_file, plan_subset
+from empaste_aug.offline.longtail.outputs import Outputs
 from empaste_aug.offline.longtail.report import misses, table
 from empaste_aug.offline.longtail.subset import COUNTS
 from empaste_aug.types import ArgumentError
@@ -135,8 +136,9 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     dataset = dataset_from_arguments(args)
     choice = long_tail_subset(dataset, law, rng=rng, count=args.count, fit=args.fit)
-    outputs = plan_subset(
-        args.output,
+    outputs = Outputs(args.output, args.name, overwrite=args.overwrite)
+    plan_subset(
+        outputs,
         dataset,
         choice,
         instances=instances_file(
@@ -146,9 +148,7 @@ def _run(args: argparse.Namespace) -> int:
             annotations=args.annotations,
             images=args.images,
         ),
-        name=args.name,
         seed=args.seed,
-        overwrite=args.overwrite,
     )
     outputs.keep_apart(args.root, "root")
     outputs.keep_apart(dataset.image_root, "root" if args.images is None else "images")

@@ -27,7 +27,7 @@ from empaste_aug.training.evaluator import InstanceEvaluator
 from empaste_aug.training.hooks import PERIOD, PasteStatistics
 from empaste_aug.training.statistics import CountingLoader
 from empaste_aug.training.trainer import continue_stream, with_our_hooks
-from empaste_aug.training.weights import load_weights
+from empaste_aug.training.weights import checkpoint_errors
 from empaste_aug.types import ArgumentError, BankError, PoolError
 
 WEIGHTS = "train.init_checkpoint"
@@ -76,7 +76,9 @@ def train_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
         period=period,
     )
     trainer.register_hooks(with_our_hooks(built, statistics, seed_of(cfg)))
-    load_weights(checkpointer, WEIGHTS, cfg.train.init_checkpoint, resume=resume)
+    weights = cfg.train.init_checkpoint
+    with checkpoint_errors(checkpointer, WEIGHTS, weights, resume=resume):
+        checkpointer.resume_or_load(weights, resume=resume)
     start = trainer.iter + 1 if resume and checkpointer.has_checkpoint() else 0
     continue_stream(loader, start)
     trainer.train(start, cfg.train.max_iter)
@@ -88,7 +90,9 @@ def evaluate_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
     model = instantiate(cfg.model).to(cfg.train.device)
     model = create_ddp_model(model)
     checkpointer = DetectionCheckpointer(model, cfg.train.output_dir)
-    load_weights(checkpointer, WEIGHTS, cfg.train.init_checkpoint, resume=resume)
+    weights = cfg.train.init_checkpoint
+    with checkpoint_errors(checkpointer, WEIGHTS, weights, resume=resume):
+        checkpointer.resume_or_load(weights, resume=resume)
     return evaluate_model(cfg, model)
 
 
@@ -141,7 +145,7 @@ def build_train_mapper(cfg: DictConfig) -> Any:
         raise BankError(f"{where}.paste.bank: {error}") from error
     except PoolError as error:
         raise PoolError(f"{where}.backgrounds.pool: {error}") from error
-    except (ArgumentError, TypeError) as error:
+    except ArgumentError as error:
         raise ArgumentError(f"{where}: {error}") from error
 
 

@@ -16,6 +16,7 @@ from detectron2.engine import default_setup, launch
 from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
+from empaste_aug.bank.files import why_not_writable
 from empaste_aug.training.configuration import (
     Config,
     find_config,
@@ -114,11 +115,10 @@ def run_here(cfg: Config, options: RunOptions) -> dict[str, Any]:
 def _set_up(cfg: Config, options: RunOptions) -> None:
     """detectron2's default_setup; the config of a training stays when its model is evaluated."""
     output = output_dir(cfg)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    problem = why_not_writable(output)
+    if problem is not None:
         key = "OUTPUT_DIR" if isinstance(cfg, CfgNode) else "train.output_dir"
-        raise ArgumentError(f"{key}: {output} cannot be made: {error.strerror}") from error
+        raise ArgumentError(f"{key}: {problem}")
     saved = output / "config.yaml"
     previous = saved.read_bytes() if saved.is_file() else None
     seed_before = _seed_in(saved) if options.resume else None

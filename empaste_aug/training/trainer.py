@@ -23,7 +23,7 @@ from empaste_aug.adapters.detectron2 import EMPasteMapper, build_empaste_train_l
 from empaste_aug.training.evaluator import InstanceEvaluator
 from empaste_aug.training.hooks import PasteStatistics, SeededSteps
 from empaste_aug.training.statistics import CountingLoader
-from empaste_aug.training.weights import load_weights
+from empaste_aug.training.weights import checkpoint_errors
 from empaste_aug.types import ArgumentError
 
 
@@ -82,9 +82,9 @@ class EMPasteTrainer(DefaultTrainer):  # type: ignore[misc]
         Raises:
             ArgumentError: MODEL.WEIGHTS or the last checkpoint cannot be read.
         """
-        load_weights(self.checkpointer, "MODEL.WEIGHTS", self.cfg.MODEL.WEIGHTS, resume=resume)
-        if resume and self.checkpointer.has_checkpoint():
-            self.start_iter = self.iter + 1
+        weights = self.cfg.MODEL.WEIGHTS
+        with checkpoint_errors(self.checkpointer, "MODEL.WEIGHTS", weights, resume=resume):
+            super().resume_or_load(resume)
         continue_stream(self.data_loader, self.start_iter)
 
     @classmethod
@@ -92,7 +92,9 @@ class EMPasteTrainer(DefaultTrainer):  # type: ignore[misc]
         """Evaluate MODEL.WEIGHTS, or with `resume` the last checkpoint, on DATASETS.TEST."""
         model = cls.build_model(cfg)
         checkpointer = DetectionCheckpointer(model, save_dir=cfg.OUTPUT_DIR)
-        load_weights(checkpointer, "MODEL.WEIGHTS", cfg.MODEL.WEIGHTS, resume=resume)
+        weights = cfg.MODEL.WEIGHTS
+        with checkpoint_errors(checkpointer, "MODEL.WEIGHTS", weights, resume=resume):
+            checkpointer.resume_or_load(weights, resume=resume)
         results: dict[str, Any] = cls.test(cfg, model)
         return results
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -53,8 +55,9 @@ def check_start(key: str, weights: str, output_dir: Path, *, eval_only: bool, re
         find_weights(key, weights)
 
 
-def load_weights(checkpointer: Any, key: str, weights: str, *, resume: bool) -> dict[str, Any]:
-    """What the checkpointer's `resume_or_load` loads and returns.
+@contextmanager
+def checkpoint_errors(checkpointer: Any, key: str, weights: str, *, resume: bool) -> Iterator[None]:
+    """While the checkpointer loads, errors say which file it is, and which key names it.
 
     Raises:
         ArgumentError: the file is no checkpoint.
@@ -62,9 +65,8 @@ def load_weights(checkpointer: Any, key: str, weights: str, *, resume: bool) -> 
     latest = resume and checkpointer.has_checkpoint()
     file = checkpointer.get_checkpoint_file() if latest else weights
     try:
-        loaded: dict[str, Any] = checkpointer.resume_or_load(weights, resume=resume)
+        yield
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, RuntimeError) as error:
         what = "the last checkpoint" if latest else key
         message = " ".join(str(error).split()).partition(". ")[0]  # torch adds a page of advice
         raise ArgumentError(f"{what}: {file} cannot be read as a checkpoint: {message}") from error
-    return loaded

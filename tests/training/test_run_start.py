@@ -15,7 +15,7 @@ from torch import nn
 
 from empaste_aug import ArgumentError
 from empaste_aug.training.overrides import check_overrides, check_pairs
-from empaste_aug.training.weights import check_start, find_weights, load_weights
+from empaste_aug.training.weights import check_start, checkpoint_errors, find_weights
 
 
 @pytest.fixture
@@ -117,13 +117,18 @@ def test_what_a_run_starts_from(tmp_path):
     check("none.pth", resume=True)
 
 
+def load(checkpointer, weights, *, resume):
+    with checkpoint_errors(checkpointer, "KEY", weights, resume=resume):
+        checkpointer.resume_or_load(weights, resume=resume)
+
+
 def test_weights_that_are_no_checkpoint(tmp_path):
     model = nn.Linear(2, 2)
     checkpointer = DetectionCheckpointer(model, str(tmp_path))
     wrong = tmp_path / "wrong.pth"
     wrong.write_text("MODEL:\n")
     with pytest.raises(ArgumentError) as raised:
-        load_weights(checkpointer, "KEY", str(wrong), resume=False)
+        load(checkpointer, str(wrong), resume=False)
     assert str(raised.value).startswith(f"KEY: {wrong} cannot be read as a checkpoint: ")
     assert len(str(raised.value)) < 300
     cut = tmp_path / "model_7.pth"
@@ -133,10 +138,10 @@ def test_weights_that_are_no_checkpoint(tmp_path):
     (tmp_path / "last_checkpoint").write_text("model_7.pth")
     checkpointer = DetectionCheckpointer(model, str(tmp_path))
     with pytest.raises(ArgumentError, match=r"the last checkpoint: .*model_7\.pth cannot be read"):
-        load_weights(checkpointer, "KEY", "", resume=True)
+        load(checkpointer, "", resume=True)
     cut.write_bytes(whole)
     checkpointer = DetectionCheckpointer(nn.Linear(2, 2), str(tmp_path))
-    load_weights(checkpointer, "KEY", "", resume=True)
+    load(checkpointer, "", resume=True)
     assert torch.equal(checkpointer.model.weight, model.weight)
 
 

@@ -58,35 +58,32 @@ def write_subset(
         The path of ``NAME.json``.
 
     Raises:
-        ArgumentError: something is there already, `output` cannot be written, or as `plan_subset`.
+        ArgumentError: something is there already, `output` cannot be written, `name` is no plain
+            word, or as `plan_subset`.
         DatasetError, MissingDependencyError: as `plan_subset`.
     """
-    outputs = plan_subset(
-        output, dataset, choice, instances=instances, name=name, seed=seed, overwrite=overwrite
-    )
+    outputs = Outputs(output, name, overwrite=overwrite)
+    plan_subset(outputs, dataset, choice, instances=instances, seed=seed)
     outputs.write()
     return outputs.report
 
 
 def plan_subset(
-    output: str | os.PathLike[str],
+    outputs: Outputs,
     dataset: Dataset,
     choice: LongTail,
     *,
-    instances: str | os.PathLike[str] | None = None,
-    name: str = "longtail",
-    seed: int | None = None,
-    overwrite: bool = False,
-) -> Outputs:
-    """What `write_subset` writes for the same arguments; nothing is written yet.
+    instances: str | os.PathLike[str] | None,
+    seed: int | None,
+) -> None:
+    """Plan what `write_subset` writes, which has these arguments too; nothing is written yet.
 
     Raises:
-        ArgumentError: `name` is no plain word, `instances` is missing, or the data set is of
-            another kind or lies where its links would.
+        ArgumentError: `instances` is missing, or the data set is of another kind or lies where its
+            links would.
         DatasetError: `instances` cannot be read.
         MissingDependencyError: matplotlib is not installed.
     """
-    outputs = Outputs(output, name, overwrite=overwrite)
     source = None if instances is None else Path(instances)
     chosen = frozenset(choice.image_ids)
     images = [image for image in dataset.images if image.image_id in chosen]
@@ -98,10 +95,11 @@ def plan_subset(
         _plan_folder(outputs, dataset, images, source)
     else:
         raise ArgumentError(f"dataset: {type(dataset).__name__} is of no known kind")
-    outputs.add(f"{name}.png", plot_sizes(choice, title=f"{dataset.name}: {len(images)} photos"))
+    outputs.add(
+        f"{outputs.name}.png", plot_sizes(choice, title=f"{dataset.name}: {len(images)} photos")
+    )
     report = {"data_set": dataset.name, "seed": seed, **choice.as_json()}
     outputs.add_report({**report, "image_ids": list(choice.image_ids)})
-    return outputs
 
 
 def instances_file(
