@@ -63,8 +63,16 @@ def photos_per_class(work: Path, split: str) -> list[int]:
 
 def predictions_path(work: Path, row: Mapping[str, str]) -> Path:
     """Where a run's predictions lie, in COCO's result format."""
-    name = "-".join(row[key] for key in ("variant", "seed", "bank_sha", "config_hash"))
-    return work / "runs" / f"{name}.json"
+    return work / "runs" / f"{_known_by(row)}.json"
+
+
+def draws_path(results: Path, row: Mapping[str, str]) -> Path:
+    """Where a run's `bootstrap` lies, beside the rows: a comparison needs no more of a run."""
+    return results.with_name("study_draws") / f"{_known_by(row)}.npy"
+
+
+def _known_by(row: Mapping[str, str]) -> str:
+    return "-".join(row[key] for key in ("variant", "seed", "bank_sha", "config_hash"))
 
 
 def evaluate(
@@ -98,7 +106,10 @@ def large_matches(
 
 
 def bootstrap(
-    truth: Any, results: Sequence[Mapping[str, Any]], counts: Sequence[int], rounds: int
+    truth: Any,
+    results: Sequence[Mapping[str, Any]],
+    counts: Sequence[int],
+    rounds: int = 1000,
 ) -> NDArray[np.float64]:
     """(3, 1 + rounds) AP50 of large objects, of the super-classes' and of the rare half.
 

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from _study_data import EVAL, register_split
-from _study_metrics import (
-    LARGE,
-    bootstrap,
-    class_counts,
-    paired,
-    photos_per_class,
-    predictions_path,
-)
+from _study_metrics import LARGE, class_counts, paired, photos_per_class
 from _study_model import TEST_SIDE
 from _study_variants import VARIANTS, bank_path
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from empaste_aug.bank import MaskBank
+from empaste_aug.types import DatasetError
 
 COMPARISONS = [
     ("paste_random", "pseudo_only"),
@@ -74,7 +64,11 @@ class Difference:
 
 
 def write_report(
-    path: Path, rows: Sequence[Row], tuning: Sequence[Row], work: Path, *, rounds: int, jobs: int
+    path: Path,
+    rows: Sequence[Row],
+    tuning: Sequence[Row],
+    draws: Mapping[tuple[str, str], Path],
+    work: Path,
 ) -> None:
     """Replace what stands between the markers of `STUDY.md`, and draw the plot beside it.
 
@@ -82,15 +76,17 @@ def write_report(
         path: of the page.
         rows: of the study.
         tuning: rows of what was chosen before.
+        draws: (variant, seed) -> the file of the run's `bootstrap`.
         work: the study's folder.
-        rounds: of the bootstrap.
-        jobs: runs that are measured at once.
+
+    Raises:
+        DatasetError: a run's file of draws is not there.
     """
     schedules = sorted({(row["iterations"], row["learning_rate"]) for row in rows})
     if len(schedules) != 1:
         raise SystemExit(f"rows of {len(schedules)} schedules cannot be compared: {schedules}")
     runs = _by_variant(rows)
-    differences = _differences(runs, work, rounds, jobs)
+    differences = _differences(runs, draws)
     iterations, rate = schedules[0]
     parts = [
         f"Every run: {iterations} iterations, learning rate {rate}. Mean ± standard deviation of "
@@ -125,7 +121,7 @@ def _by_variant(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
 
 
 def _differences(
-    runs: Runs, work: Path, rounds: int, jobs: int
+    runs: Runs, draws: Mapping[tuple[str, str], Path]
 ) -> dict[tuple[str, str], list[Difference]]:
     """Of each comparison that has runs: in large objects, in super-classes, in the rare half."""
     compared = {
@@ -133,25 +129,16 @@ def _differences(
         for first, second in COMPARISONS
         if (seeds := _common_seeds(runs, first, second))
     }
-    names = {(name, seed) for pair, seeds in compared.items() for name in pair for seed in seeds}
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
-        waiting = {
-            (name, seed): pool.submit(_drawn, work, runs[name][seed], rounds)
-            for name, seed in sorted(names)
-        }
-        drawn = {key: done.result() for key, done in tqdm(waiting.items(), desc="bootstrap")}
+    drawn = {}
+    for run, path in draws.items():
+        if not path.is_file():
+            raise DatasetError(f"{path}: is not there; remove {run}'s row, and run it again")
+        drawn[run] = np.load(path)
     found = {}
     for pair, seeds in compared.items():
         first, second = (np.stack([drawn[name, seed] for seed in seeds], axis=1) for name in pair)
         found[pair] = [Difference(*paired(*rows)) for rows in zip(first, second, strict=True)]
     return found
-
-
-def _drawn(work: Path, row: Row, rounds: int) -> NDArray[np.float64]:
-    results = json.loads(predictions_path(work, row).read_text())
-    counts = class_counts(work, VARIANTS[row["variant"]])
-    return bootstrap(register_split(work, EVAL), results, counts, rounds)
 
 
 def _common_seeds(runs: Runs, first: str, second: str) -> list[str]:

@@ -6,9 +6,9 @@
 
 `prepare` links the photos of the two published splits (`study_split.json`) and builds the banks, by
 the classifier and F-EM, from the training photos' image labels alone. `run` trains what is not in
-`study_results.csv` yet, a row a run, and goes on after an interruption where each run was. `report`
-writes the tables with their intervals into `STUDY.md`. All files but these two lie in the folder
-`--work`.
+`study_results.csv` yet, a row a run, and goes on after an interruption where each run was; beside
+the rows, `study_draws` has of each run what a comparison needs. `report` writes the tables with
+their intervals into `STUDY.md`. All other files lie in the folder `--work`.
 """
 
 # ruff: noqa: E402  (warnings are silenced before what warns is imported)
@@ -31,9 +31,10 @@ from empaste_aug.training.quiet import ignore_library_warnings
 
 ignore_library_warnings()
 
+import numpy as np
 import torch
 from _study_data import EVAL, SPLIT, TRAIN, TUNE_EVAL, link_photos, register_split
-from _study_metrics import class_counts, evaluate, predictions_path
+from _study_metrics import bootstrap, class_counts, draws_path, evaluate, predictions_path
 from _study_model import Schedule, predict, study_config, train
 from _study_report import write_report
 from _study_variants import (
@@ -49,7 +50,9 @@ from _study_variants import (
     training_loader,
 )
 from detectron2.data import DatasetCatalog
+from numpy.typing import NDArray
 
+from empaste_aug.bank.files import atomic_file
 from empaste_aug.offline.command import run_tool
 from empaste_aug.types import ArgumentError, BankError, DatasetError
 
@@ -102,8 +105,6 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_argument("--results", type=Path, default=RESULTS)
     report.add_argument("--tuning-results", type=Path, default=TUNING)
     report.add_argument("--output", type=Path, default=STUDY, help="has markers for the tables")
-    report.add_argument("--rounds", type=int, default=1000, help="of the bootstrap")
-    report.add_argument("--jobs", type=int, default=2, help="runs measured at once (%(default)s)")
     return parser
 
 
@@ -126,7 +127,8 @@ def dispatch(args: argparse.Namespace) -> int:
         rows, tuning = read_rows(args.results), read_rows(args.tuning_results)
         if not rows:
             raise DatasetError(f"{args.results}: holds no run yet")
-        write_report(args.output, rows, tuning, args.work, rounds=args.rounds, jobs=args.jobs)
+        draws = {(row["variant"], row["seed"]): draws_path(args.results, row) for row in rows}
+        write_report(args.output, rows, tuning, draws, args.work)
     return 0
 
 
@@ -166,14 +168,14 @@ def run(args: argparse.Namespace) -> None:
                 missing.append((row, schedule, args.work, args.tuning, args.threads))
     if args.jobs == 1:
         for task in missing:
-            append(args.results, train_and_evaluate(*task))
+            append(args.results, *train_and_evaluate(*task))
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
         waiting = [pool.submit(train_and_evaluate, *task) for task in missing]
         try:
             for done in as_completed(waiting):
-                append(args.results, done.result())
+                append(args.results, *done.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -181,8 +183,8 @@ def run(args: argparse.Namespace) -> None:
 
 def train_and_evaluate(
     row: dict[str, str], schedule: Schedule, work: Path, tuning: bool, threads: int
-) -> dict[str, str]:
-    """One run; the row with its figures."""
+) -> tuple[dict[str, str], NDArray[np.float64] | None]:
+    """One run; the row with its figures, and unless it is for tuning its `bootstrap`."""
     torch.set_num_threads(threads)
     split = TUNE_EVAL if tuning else EVAL
     truth = register_split(work, split)
@@ -196,11 +198,12 @@ def train_and_evaluate(
     results = predict(trained.model, DatasetCatalog.get(split))
     path.write_text(json.dumps(results))
     checkpoint.unlink(missing_ok=True)
-    row |= evaluate(truth, results, class_counts(work, variant))
+    counts = class_counts(work, variant)
+    row |= evaluate(truth, results, counts)
     row["seconds"] = f"{trained.seconds:.0f}"
     row["wait_share"] = f"{trained.wait_share:.4f}"
     print(f"{row}\n  losses {trained.losses}", flush=True)
-    return row
+    return row, None if tuning else bootstrap(truth, results, counts)
 
 
 def describe(
@@ -240,8 +243,13 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def append(path: Path, row: dict[str, Any]) -> None:
-    """A row of `FIELDS`, with the commit."""
+def append(path: Path, row: dict[str, Any], draws: NDArray[np.float64] | None) -> None:
+    """A row of `FIELDS`, with the commit; and before it the run's draws."""
+    if draws is not None:
+        beside = draws_path(path, row)
+        beside.parent.mkdir(exist_ok=True)
+        with atomic_file(beside) as file:
+            np.save(file, draws.astype(np.float32))
     command = ["git", "-C", str(HERE), "rev-parse", "--short=12", "HEAD"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     row["commit"] = found.stdout.strip() or "unknown"

@@ -161,7 +161,7 @@ def stopped_and_continued(work, monkeypatch):
         assert torch.equal(tensor, continued.model.state_dict()[name]), name
 
 
-def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
+def test_from_photos_to_the_tables(study, tmp_path, monkeypatch, capsys):
     files = VOCFiles(tmp_path / "VOC2012")
     for number in range(8):
         names = {12: "dog", 8: "cat"} if number % 2 else {15: "person", 7: "car"}
@@ -195,6 +195,8 @@ def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
     assert {row["variant"] for row in rows} == {"gt_only", "gt_paste"}
     assert list(rows[0]) == study.FIELDS
     assert all(0 <= float(row["ap50_large"]) <= 100 for row in rows)
+    [draws] = (tmp_path / "study_draws").glob("gt_paste-0-*.npy")
+    assert np.load(draws).shape == (3, 1001)
     before = results.read_bytes()
     call(*runs, *rows_of)
     assert results.read_bytes() == before, "what has its row is not run again"
@@ -208,7 +210,7 @@ def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
 
     page = tmp_path / "STUDY.md"
     page.write_text("head\n<!-- tables -->\nold\n<!-- end of tables -->\ntail\n")
-    tables = ["--tuning-results", str(tuning), "--output", str(page), "--rounds", "5"]
+    tables = ["--tuning-results", str(tuning), "--output", str(page)]
     call("report", *rows_of, *tables)
     text = page.read_text()
     assert text.startswith("head\n")
@@ -218,6 +220,9 @@ def test_from_photos_to_the_tables(study, tmp_path, monkeypatch):
     assert "| person (rare) | 3 | 3 | 1 | 1 | 1 |" in text or "| person | 3 | 3 |" in text
     assert (tmp_path / "study.png").read_bytes().startswith(b"\x89PNG")
     assert results.read_bytes() == before
+    draws.unlink()
+    assert study.main(["--work", str(work), "report", *rows_of, *tables]) == 2
+    assert "gt_paste-0-" in capsys.readouterr().err
 
 
 def test_the_long_tail(study, tmp_path, monkeypatch):
