@@ -106,10 +106,7 @@ def large_matches(
 
 
 def bootstrap(
-    truth: Any,
-    results: Sequence[Mapping[str, Any]],
-    counts: Sequence[int],
-    rounds: int = 1000,
+    truth: Any, results: Sequence[Mapping[str, Any]], counts: Sequence[int], rounds: int
 ) -> NDArray[np.float64]:
     """(3, 1 + rounds) AP50 of large objects, of the super-classes' and of the rare half.
 

@@ -33,18 +33,29 @@ keeps. The labels of the photos are all masks, so that every variant trains on t
 REPEATS = 4
 """Copies of an average photo, where classes are balanced by repeating photos."""
 
-BANKS: dict[str, list[str]] = {
-    "em": [],
-    "em_best": BEST,
-    "em_third": ["--keep", "0.34", "--keep-per-class"],
+ANNOTATED: dict[str, list[str]] = {
     "gt": ["--masks"],
     "gt_large": ["--masks", "--min-mask-area", "9216"],
-    "no_em": ["--iterations", "0"],
-    "no_em_best": ["--iterations", "0", *BEST],
-    "slic": ["--proposals", "slic"],
-    "slic_best": ["--proposals", "slic", *BEST],
 }
-"""The options of `build_bank` besides the data set."""
+"""Banks of annotated masks: the options of `build_bank` besides the data set."""
+
+FOUND: dict[str, dict[str, list[str]]] = {
+    "em": {
+        "em": [],
+        "em_best": BEST,
+        "em_third": ["--keep", "0.34", "--keep-per-class"],
+    },
+    "no_em": {
+        "no_em": ["--iterations", "0"],
+        "no_em_best": ["--iterations", "0", *BEST],
+    },
+    "slic": {
+        "slic": ["--proposals", "slic"],
+        "slic_best": ["--proposals", "slic", *BEST],
+    },
+}
+"""Families of banks whose masks F-EM found, the whole bank first: `build_bank`'s options likewise.
+Runs read what `_study_masks` has published of them."""
 
 LONG_TAILS = {"em_longtail": "em", "em_best_longtail": "em_best"}
 """Banks of the long tail's photos, and of which banks they are a part."""
@@ -117,11 +128,12 @@ VARIANTS = {name: arm for arms in _BY_EXPERIMENT.values() for name, arm in arms.
 EXPERIMENTS = {name: kind for kind, arms in _BY_EXPERIMENT.items() for name in arms}
 
 
-def banks_of(variants: Sequence[str]) -> dict[str, list[str]]:
-    """The banks that these variants need built, with `build_bank`'s options."""
+def banks_of(variants: Sequence[str]) -> list[str]:
+    """The banks that these variants read, and those that these are a part of, in a fixed order."""
     wanted = {bank for name in variants for bank in VARIANTS[name].banks}
     wanted |= {LONG_TAILS[name] for name in wanted & LONG_TAILS.keys()}
-    return {name: options for name, options in BANKS.items() if name in wanted}
+    whole = [*ANNOTATED, *(name for family in FOUND.values() for name in family)]
+    return [name for name in [*whole, *LONG_TAILS] if name in wanted]
 
 
 def bank_path(work: Path, name: str, *, tuning: bool = False) -> Path:

@@ -1,14 +1,15 @@
 """The paper's claims in miniature: small detectors trained on a CPU, with and without pasting.
 
-    python benchmarks/study.py prepare --root VOCdevkit/VOC2012 --extra-labels voc_labels
+    python benchmarks/study.py prepare --root VOCdevkit/VOC2012
     python benchmarks/study.py run --variants pseudo_only paste_random --seeds 0 1 2
     python benchmarks/study.py report
 
-`prepare` links the photos of the two published splits (`study_split.json`) and builds the banks, by
-the classifier and F-EM, from the training photos' image labels alone. `run` trains what is not in
-`study_results.csv` yet, a row a run, and goes on after an interruption where each run was; beside
-the rows, `study_draws` has of each run what a comparison needs. `report` writes the tables with
-their intervals into `STUDY.md`. All other files lie in the folder `--work`.
+`prepare` links the photos of the two published splits (`study_split.json`) and makes the banks of
+the published masks (`study_masks.jsonl`): `masks` made those once for all, by the classifier and
+F-EM, from the training photos' image labels alone. `run` trains what is not in `study_results.csv`
+yet, a row a run, and goes on after an interruption where each run was; beside the rows,
+`study_draws` has of each run what a comparison needs. `report` writes the tables with their
+intervals into `STUDY.md`. All other files lie in the folder `--work`.
 """
 
 # ruff: noqa: E402  (warnings are silenced before what warns is imported)
@@ -34,11 +35,14 @@ ignore_library_warnings()
 import numpy as np
 import torch
 from _study_data import EVAL, SPLIT, TRAIN, TUNE_EVAL, link_photos, register_split
+from _study_masks import MASKS, bank_of_masks, write_masks
 from _study_metrics import bootstrap, class_counts, draws_path, evaluate, predictions_path
 from _study_model import Schedule, predict, study_config, train
 from _study_report import write_report
 from _study_variants import (
+    ANNOTATED,
     EXPERIMENTS,
+    FOUND,
     LONG_TAILS,
     VARIANTS,
     bank_path,
@@ -54,6 +58,7 @@ from numpy.typing import NDArray
 
 from empaste_aug.bank.files import atomic_file
 from empaste_aug.offline.command import run_tool
+from empaste_aug.offline.datasets import load_dataset
 from empaste_aug.types import ArgumentError, BankError, DatasetError
 
 HERE = Path(__file__).parent
@@ -72,18 +77,25 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("out/study"), help="(%(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
-    prepare = commands.add_parser("prepare", help="link the photos, build the banks")
-    prepare.add_argument("--root", type=Path, required=True, help="coco_as_voc's VOC2012 folder")
-    prepare.add_argument("--extra-labels", type=Path, help="photos for the classifier alone")
-    prepare.add_argument("--split", type=Path, default=SPLIT, help="the published split's json")
+    masks = commands.add_parser("masks", help="F-EM's masks, which are published: once for all")
+    prepare = commands.add_parser("prepare", help="link the photos, make the banks")
+    for command in (masks, prepare):
+        command.add_argument("--root", type=Path, required=True, help="the photos' VOC2012 folder")
+        command.add_argument("--split", type=Path, default=SPLIT, help="the published split's json")
+        command.add_argument("--masks", type=Path, default=MASKS, help="the published masks")
+    masks.add_argument("--extra-labels", type=Path, help="photos for the classifier alone")
+    masks.add_argument("--workers", type=int, default=2, help="of build_bank (%(default)s)")
+    masks.add_argument(
+        "--families", nargs="+", choices=list(FOUND), default=list(FOUND), metavar="NAME",
+        help=f"what is built (all): {', '.join(FOUND)}",
+    )  # fmt: skip
     prepare.add_argument(
         "--object-free", type=Path, nargs=2, metavar=("FOLDER", "LIST"),
         help="photos, and a text file of the names of those without any class",
     )  # fmt: skip
-    prepare.add_argument("--workers", type=int, default=2, help="of build_bank (%(default)s)")
     prepare.add_argument(
         "--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME",
-        help=f"whose banks are built (all): {', '.join(VARIANTS)}",
+        help=f"whose banks are made (all): {', '.join(VARIANTS)}",
     )  # fmt: skip
     run = commands.add_parser("run", help="train and evaluate what has no row yet")
     run.add_argument(
@@ -100,6 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--tuning", action="store_true", help="on parts of the training photos alone")
     run.add_argument("--jobs", type=int, default=1, help="runs at once (%(default)s)")
     run.add_argument("--threads", type=int, default=1, help="of each run (%(default)s)")
+    run.add_argument("--rounds", type=int, default=1000, help="draws of photos (%(default)s)")
     run.add_argument("--results", type=Path, help="(study_results.csv; study_tuning.csv)")
     report = commands.add_parser("report", help="tables and intervals from the rows")
     report.add_argument("--results", type=Path, default=RESULTS)
@@ -119,7 +132,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def dispatch(args: argparse.Namespace) -> int:
     if args.command == "run" and args.results is None:
         args.results = TUNING if args.tuning else RESULTS
-    if args.command == "prepare":
+    if args.command in ("masks", "prepare") and not (args.root / "JPEGImages").is_dir():
+        raise ArgumentError(f"--root: {args.root} is no VOC folder: it has no JPEGImages")
+    if args.command == "masks":
+        make_masks(args)
+    elif args.command == "prepare":
         prepare(args)
     elif args.command == "run":
         run(args)
@@ -132,27 +149,42 @@ def dispatch(args: argparse.Namespace) -> int:
     return 0
 
 
+def make_masks(args: argparse.Namespace) -> None:
+    """Build the banks of F-EM by `build_bank`, and publish their masks."""
+    folder = link_photos(args.root, args.work, args.split)
+    for family in args.families:
+        built = {}
+        for name, options in FOUND[family].items():
+            built[name] = args.work / "built" / name
+            more = ["--work", str(args.work / "stages"), "--workers", str(args.workers)]
+            if args.extra_labels is not None:
+                more += ["--extra-labels", str(args.extra_labels), "--extra-for", "classifier"]
+            build_bank(folder, built[name], [*more, *options])
+        write_masks(built, args.masks)
+
+
 def prepare(args: argparse.Namespace) -> None:
     """Link the photos, and make every bank and pool that the variants name."""
-    if not (args.root / "JPEGImages").is_dir():
-        raise ArgumentError(f"--root: {args.root} is no VOC folder: it has no JPEGImages")
     folder = link_photos(args.root, args.work, args.split)
     pools = {pool for name in args.variants if (pool := VARIANTS[name].pool) is not None}
     make_pools(args.work, pools, args.object_free)
-    for name, more in banks_of(args.variants).items():
-        command = [sys.executable, "-m", "empaste_aug.tools.build_bank", "--dataset", "voc"]
-        command += ["--root", str(folder), "--split", TRAIN, "--overwrite"]
-        command += ["--output", str(bank_path(args.work, name))]
-        if "--masks" not in more:
-            command += ["--work", str(args.work / "stages"), "--workers", str(args.workers)]
-            if args.extra_labels is not None:
-                command += ["--extra-labels", str(args.extra_labels), "--extra-for", "classifier"]
-        print("+", " ".join([*command, *more]), flush=True)
-        subprocess.run([*command, *more], check=True)
-    wanted = {bank for name in args.variants for bank in VARIANTS[name].banks}
-    if LONG_TAILS.keys() & wanted:
+    wanted = banks_of(args.variants)
+    dataset = load_dataset("voc", folder, split=TRAIN)
+    for name in wanted:
+        if name in ANNOTATED:
+            build_bank(folder, bank_path(args.work, name), ANNOTATED[name])
+        elif name not in LONG_TAILS:
+            bank_of_masks(name, dataset, bank_path(args.work, name), args.masks)
+    if LONG_TAILS.keys() & set(wanted):
         make_long_tail(args.work)
     make_tuning_banks(args.work, wanted)
+
+
+def build_bank(root: Path, output: Path, options: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "empaste_aug.tools.build_bank", "--dataset", "voc"]
+    command += ["--root", str(root), "--split", TRAIN, "--output", str(output), "--overwrite"]
+    print("+", " ".join([*command, *options]), flush=True)
+    subprocess.run([*command, *options], check=True)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -165,7 +197,8 @@ def run(args: argparse.Namespace) -> None:
             if any(all(row[key] == other[key] for key in row) for other in read_rows(args.results)):
                 print(f"{name}, seed {seed}: has its row", flush=True)
             else:
-                missing.append((row, schedule, args.work, args.tuning, args.threads))
+                rounds = 0 if args.tuning else args.rounds
+                missing.append((row, schedule, args.work, args.tuning, rounds, args.threads))
     if args.jobs == 1:
         for task in missing:
             append(args.results, *train_and_evaluate(*task))
@@ -182,9 +215,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def train_and_evaluate(
-    row: dict[str, str], schedule: Schedule, work: Path, tuning: bool, threads: int
+    row: dict[str, str], schedule: Schedule, work: Path, tuning: bool, rounds: int, threads: int
 ) -> tuple[dict[str, str], NDArray[np.float64] | None]:
-    """One run; the row with its figures, and unless it is for tuning its `bootstrap`."""
+    """One run; the row with its figures, and its `bootstrap` unless there are no rounds of it."""
     torch.set_num_threads(threads)
     split = TUNE_EVAL if tuning else EVAL
     truth = register_split(work, split)
@@ -203,7 +236,7 @@ def train_and_evaluate(
     row["seconds"] = f"{trained.seconds:.0f}"
     row["wait_share"] = f"{trained.wait_share:.4f}"
     print(f"{row}\n  losses {trained.losses}", flush=True)
-    return row, None if tuning else bootstrap(truth, results, counts)
+    return row, bootstrap(truth, results, counts, rounds) if rounds else None
 
 
 def describe(

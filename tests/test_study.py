@@ -19,6 +19,9 @@ import torch
 from dataset_files import VOCFiles
 
 from empaste_aug.bank import MaskBank
+from empaste_aug.offline.datasets import load_dataset
+from empaste_aug.offline.from_masks import bank_from_masks
+from empaste_aug.types import DatasetError
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -189,14 +192,25 @@ def test_from_photos_to_the_tables(study, tmp_path, monkeypatch, capsys):
         assert study.main(["--work", str(work), *arguments]) == 0
 
     call("prepare", "--root", str(files.root), "--split", str(split), "--variants", "gt_only")
-    runs = ["run", "--variants", "gt_only", "gt_paste", "--seeds", "0", "--iterations", "2"]
+    runs = [
+        "run",
+        "--variants",
+        "gt_only",
+        "gt_paste",
+        "--seeds",
+        "0",
+        "--iterations",
+        "2",
+        "--rounds",
+        "5",
+    ]
     call(*runs, "--jobs", "2", *rows_of)
     rows = study.read_rows(results)
     assert {row["variant"] for row in rows} == {"gt_only", "gt_paste"}
     assert list(rows[0]) == study.FIELDS
     assert all(0 <= float(row["ap50_large"]) <= 100 for row in rows)
     [draws] = (tmp_path / "study_draws").glob("gt_paste-0-*.npy")
-    assert np.load(draws).shape == (3, 1001)
+    assert np.load(draws).shape == (3, 6)
     before = results.read_bytes()
     call(*runs, *rows_of)
     assert results.read_bytes() == before, "what has its row is not run again"
@@ -258,3 +272,58 @@ def test_the_long_tail(study, tmp_path, monkeypatch):
     }  # fmt: skip
     bank = MaskBank(work / "banks" / "em_longtail")
     assert dict(zip(bank.categories, bank.class_counts().tolist(), strict=True)) == found
+
+
+def test_published_masks(study, tmp_path):
+    """Banks made of the published masks have the masks of those that were published, part by part,
+    and the same bytes each time."""
+    masks = import_module("_study_masks")
+    files = VOCFiles(tmp_path / "VOC2012")
+    for number, name in enumerate(["dog", "cat", "dog"]):
+        objects, classes = np.zeros((2, 60, 80), np.uint8)
+        objects[10:50, 5:45] = 1
+        objects[12:40, 55 : 70 - number] = 2
+        classes[objects > 0] = {"dog": 12, "cat": 8}[name]
+        files.add(
+            f"2008_{number:06d}", [name] * 2, objects=objects, classes=classes, height=60, width=80
+        )
+    dataset = load_dataset("voc", files.root, split="train")
+    banks = {name: tmp_path / name for name in ("all", "large", "other")}
+    bank_from_masks(dataset, banks["all"])
+    bank_from_masks(dataset, banks["large"], min_area=1000)
+    bank_from_masks(dataset, banks["other"], min_area=1000)
+    path = tmp_path / "masks.jsonl"
+    masks.write_masks({name: banks[name] for name in ("all", "large")}, path)
+    masks.write_masks({"other": banks["other"]}, path)
+    masks.write_masks({name: banks[name] for name in ("all", "large")}, path)
+    lines = masks.read_masks(path)
+    assert [len([line for line in lines if name in line["banks"]]) for name in banks] == [6, 3, 3]
+    assert len(lines) == 9
+
+    for name, count in (("all", 6), ("large", 3)):
+        made = tmp_path / "made" / name
+        masks.bank_of_masks(name, dataset, made, path)
+        manifest = (made / "manifest.json").read_bytes()
+        masks.bank_of_masks(name, dataset, made, path)
+        assert (made / "manifest.json").read_bytes() == manifest
+        bank = MaskBank(made)
+        assert len(bank) == count
+        published = masks.PublishedMasks(dataset, [x for x in lines if name in x["banks"]])
+        truth = [one for image in dataset.images for one in published.instances(image)]
+        exact = [
+            one
+            for image in dataset.images
+            for one in dataset.instances(image)
+            if name == "all" or one.mask.sum() >= 1000
+        ]
+        assert [one.category_id for one in truth] == [one.category_id for one in exact]
+        for one, other in zip(truth, exact, strict=True):
+            np.testing.assert_array_equal(one.mask, other.mask)
+        areas = [int(one.mask.sum()) for one in truth]
+        np.testing.assert_allclose(bank.index["area"], areas, rtol=0.05)
+
+    with pytest.raises(DatasetError, match="no mask of the bank 'none'"):
+        masks.bank_of_masks("none", dataset, tmp_path / "none", path)
+    path.write_text(path.read_text().replace("2008_000001", "2008_000009"))
+    with pytest.raises(DatasetError, match="has no photo '2008_000009'"):
+        masks.bank_of_masks("all", dataset, tmp_path / "none", path)
