@@ -14,8 +14,9 @@ data sets: those of detectron2 are found under $DETECTRON2_DATASETS. Others are 
 --register, or by the config (DATASETS.REGISTER, or dataloader.register of a LazyConfig):
   NAME=voc:ROOT,split=train          NAME=coco:ROOT,annotations=FILE,images=FOLDER
   NAME=folder:ROOT                   NAME=bank:BANK,images=FOLDER[,min_score=0.5]
-voc, coco and folder also take classes=a+b+c, limit=N and skip_bad=yes, voc difficult=count. A bank
-is trained on as its own masks on the photos that they were cut from (pseudo-labels).
+voc, coco and folder also take classes=a+b+c, limit=N, skip_bad=yes and check=decode (read every
+photo whole at the start, to find truncated ones), voc difficult=count. A bank is trained on as its
+own masks on the photos that they were cut from (pseudo-labels).
 
 examples:
   train_net.py --config-file configs/mask_rcnn_R_50_FPN_empaste.yaml \\
@@ -86,7 +87,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     return run_tool(
         lambda: _run(args),
-        on_interrupt="interrupted; the same command with --resume goes on from the last checkpoint",
+        on_interrupt="interrupted"
+        if args.eval_only
+        else "interrupted; the same command with --resume goes on from the last checkpoint",
         wording={"skip_bad=True (--skip-bad)": "skip_bad=yes in --register"},
         flags=flags_of(parser),
     )

@@ -149,19 +149,17 @@ def backgrounds_from_config(cfg: CfgNode) -> Backgrounds | None:
     Call it after `paste_from_config`, which says where the node is missing.
 
     Raises:
-        ArgumentError: a value is not what Backgrounds takes, or BACKGROUND_PROBABILITY is set
-            without a POOL.
+        ArgumentError: a value is not what Backgrounds takes, or one is set without a POOL.
         PoolError: the pool cannot be opened.
     """
     node = cfg.EMPASTE
     if not node.ENABLED:
         return None
     if not node.POOL:
-        if node.BACKGROUND_PROBABILITY is not None:
-            raise ArgumentError(
-                f"EMPASTE.BACKGROUND_PROBABILITY: is {node.BACKGROUND_PROBABILITY!r}, but "
-                "EMPASTE.POOL is not set"
-            )
+        defaults = {**_defaults(Backgrounds), "probability": None}
+        for key, name in _BACKGROUND_KEYS.items():
+            if node[key] != defaults[name]:
+                raise ArgumentError(f"EMPASTE.{key}: is {node[key]!r}, but EMPASTE.POOL is not set")
         return None
     options = {name: node[key] for key, name in _BACKGROUND_KEYS.items() if node[key] is not None}
     try:

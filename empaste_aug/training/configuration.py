@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from empaste_aug.adapters._detectron2_config import backgrounds_from_config, paste_from_config
-from empaste_aug.adapters.detectron2 import add_empaste_config
+from empaste_aug.adapters.detectron2 import EMPasteMapper, add_empaste_config
 from empaste_aug.paste.select import some
 from empaste_aug.training.batch_size import scale_to_batch_size
 from empaste_aug.training.datasets import register_all
@@ -30,6 +29,20 @@ from empaste_aug.types import ArgumentError, DatasetError, EMPasteError
 
 Config = Any
 """CfgNode (yacs) or DictConfig (LazyConfig)."""
+
+_EVALUATED = {"DATALOADER.NUM_WORKERS": 0, "dataloader.test.num_workers": 0}
+_TRAINED = {
+    "SOLVER.MAX_ITER": 1,
+    "SOLVER.IMS_PER_BATCH": 1,
+    "SOLVER.CHECKPOINT_PERIOD": 1,
+    "SOLVER.BASE_LR": 0,
+    "train.max_iter": 1,
+    "train.checkpointer.period": 1,
+    "dataloader.train.total_batch_size": 1,
+    "dataloader.train.num_workers": 0,
+    "optimizer.lr": 0,
+}
+"""Keys, of either kind of config, and the least number that they can have."""
 
 
 def training_config() -> CfgNode:
@@ -69,7 +82,10 @@ def load_config(
     """
     file = find_config(path)
     opts, lines = list(opts), list(register)
-    if file.suffix == ".py" or "_target_:" in file.read_text(encoding="utf-8"):
+    text = file.read_text(encoding="utf-8")
+    if not text.strip():
+        raise ArgumentError(f"{path}: is empty")
+    if file.suffix == ".py" or "_target_:" in text:
         lazy = _reworded(path, lambda: LazyConfig.load(str(file)))
         lazy = lazy if batch_size is None else scale_to_batch_size(lazy, batch_size)
         check_overrides(lazy, opts, path)
@@ -95,9 +111,9 @@ def prepare(cfg: Config, *, eval_only: bool, resume: bool) -> None:
 
     Raises:
         ArgumentError: a data set is not registered, classes do not fit the model or the data sets
-            each other, masks are in a format that cannot be read, a GPU is asked for and there is
-            none, there are no weights where the config says, or none for an evaluation, or a value
-            of EMPASTE is wrong.
+            each other, masks are in a format that cannot be read, a number is out of range, a GPU
+            is asked for and there is none, there are no weights where the config says, or none for
+            an evaluation, or a value of EMPASTE is wrong.
         BankError, DatasetError, PoolError: a data set that the config registers, the bank or the
             pool is missing or bad. An evaluation looks at what it evaluates on alone.
     """
@@ -123,8 +139,8 @@ def prepare(cfg: Config, *, eval_only: bool, resume: bool) -> None:
         if lazy:
             _reworded("dataloader.train.mapper", lambda: build_train_mapper(cfg))
         else:
-            paste_from_config(cfg)
-            backgrounds_from_config(cfg)
+            _build_yacs_mapper(cfg)
+    _check_numbers(cfg, _EVALUATED if eval_only else {**_EVALUATED, **_TRAINED})
     _check_device(cfg)
     key, weights = (
         (WEIGHTS, cfg.train.init_checkpoint) if lazy else ("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
@@ -170,9 +186,19 @@ def _reworded(what: str, read: Callable[[], Any]) -> Any:
         raise
     except (KeyError, ValueError, TypeError, AssertionError, SyntaxError, AttributeError) as error:
         message = str(error.args[0]) if error.args else type(error).__name__
+    except ImportError as error:
+        message = str(error)
     except (OmegaConfBaseException, HydraException, yaml.YAMLError) as error:
         message = str(error)
     raise ArgumentError(f"{what}: {' '.join(message.split())}")
+
+
+def _build_yacs_mapper(cfg: CfgNode) -> None:
+    try:
+        EMPasteMapper(cfg, is_train=True)
+    except ArgumentError as error:
+        named = str(error).startswith(("EMPASTE", "INPUT", "cfg."))
+        raise error if named else ArgumentError(f"EMPASTE: {error}") from error
 
 
 def _registered(cfg: Config) -> list[str]:
@@ -233,6 +259,24 @@ def _maps_polygons(cfg: DictConfig) -> bool:
     return bool(mapper.get("use_instance_mask", False)) and form == "polygon"
 
 
+def _check_numbers(cfg: Config, limits: Mapping[str, int]) -> None:
+    """Refuse numbers that a loader, a schedule or a hook would fail on."""
+    for key, least in limits.items():
+        select = OmegaConf.select if isinstance(cfg, DictConfig) else _yacs_value
+        value = select(cfg, key)
+        wrong_type = isinstance(value, bool) or not isinstance(value, (int, float))
+        if value is not None and (wrong_type or not value >= least):
+            raise ArgumentError(f"{key}: must be a number of at least {least}, is {value!r}")
+
+
+def _yacs_value(cfg: CfgNode, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(cfg, CfgNode) or part not in cfg:
+            return None
+        cfg = cfg[part]
+    return cfg
+
+
 def _check_device(cfg: Config) -> None:
     lazy = isinstance(cfg, DictConfig)
     device, amp = (
@@ -240,6 +284,11 @@ def _check_device(cfg: Config) -> None:
         if lazy
         else (cfg.MODEL.DEVICE, cfg.SOLVER.AMP.ENABLED)
     )
+    name = "train.device" if lazy else "MODEL.DEVICE"
+    try:
+        torch.device(str(device))
+    except RuntimeError:
+        raise ArgumentError(f"{name}: {device!r} is no device that torch knows") from None
     if torch.cuda.is_available():
         return
     if str(device).startswith("cuda"):

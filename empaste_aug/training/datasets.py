@@ -12,7 +12,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from empaste_aug.adapters.detectron2 import register_bank_dataset
 from empaste_aug.offline.datasets import KINDS, Dataset, load_dataset
 from empaste_aug.training._dataset_dicts import InstanceDicts
-from empaste_aug.types import ArgumentError, DatasetError
+from empaste_aug.types import ArgumentError, BankError, DatasetError
 
 _TAKEN = {
     "bank": ("images", "min_score"),
@@ -20,7 +20,7 @@ _TAKEN = {
     "coco": ("split", "annotations", "images"),
     "folder": ("annotations", "images", "labels"),
 }
-_ALWAYS = ("classes", "limit", "skip_bad")
+_ALWAYS = ("classes", "limit", "skip_bad", "check")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,10 @@ def register_all(texts: Iterable[str], *, only: Collection[str] | None = None) -
     ``NAME=bank:BANK,images=FOLDER`` is `register_bank_dataset` (with ``min_score=0.5``, say).
     ``NAME=voc:ROOT``, ``coco`` and ``folder`` are the data sets of
     `empaste_aug.offline.datasets.load_dataset`, with its options split, annotations, images,
-    labels, ``classes=a+b+c`` and ``skip_bad=yes``; ``limit=100`` takes the first 100 photos, and
-    VOC's ``difficult=count`` counts difficult objects in evaluations, which by VOC's rules are
-    ignored (``difficult=ignore``).
+    labels, ``classes=a+b+c``, ``skip_bad=yes`` and ``check=decode``, which finds truncated photos
+    now, as it reads every one whole (by default, "header", it opens them only); ``limit=100`` takes
+    the first 100 photos, and VOC's ``difficult=count`` counts difficult objects in evaluations,
+    which by VOC's rules are ignored (``difficult=ignore``).
 
     Args:
         texts: the lines.
@@ -100,17 +101,22 @@ def register_all(texts: Iterable[str], *, only: Collection[str] | None = None) -
                 f"register: a data set {spec.name!r} is already registered (detectron2's own are "
                 "read from $DETECTRON2_DATASETS); take another name"
             )
-        if spec.kind == "bank":
-            min_score = _number(spec, "min_score", float, 0.0)
-            register_bank_dataset(spec.name, spec.root, spec.options["images"], min_score=min_score)
-        else:
-            difficult = spec.options.get("difficult", "ignore")
-            if difficult not in ("ignore", "count"):
-                raise ArgumentError(
-                    f"register: {text!r}: difficult must be 'ignore' or 'count', not {difficult!r}"
-                )
-            register_instances(spec.name, _loaded(spec), ignore_difficult=difficult == "ignore")
+        try:
+            _register(spec)
+        except (ArgumentError, BankError, DatasetError) as error:
+            raise type(error)(f"register: {text!r}: {error}") from error
         MetadataCatalog.get(spec.name).set(registered_as=spec.text)
+
+
+def _register(spec: DatasetSpec) -> None:
+    if spec.kind == "bank":
+        min_score = _number(spec, "min_score", float, 0.0)
+        register_bank_dataset(spec.name, spec.root, spec.options["images"], min_score=min_score)
+        return
+    difficult = spec.options.get("difficult", "ignore")
+    if difficult not in ("ignore", "count"):
+        raise ArgumentError(f"difficult must be 'ignore' or 'count', not {difficult!r}")
+    register_instances(spec.name, _loaded(spec), ignore_difficult=difficult == "ignore")
 
 
 def register_instances(name: str, dataset: Dataset, *, ignore_difficult: bool = True) -> None:
@@ -137,7 +143,7 @@ def register_instances(name: str, dataset: Dataset, *, ignore_difficult: bool = 
     if name in DatasetCatalog:
         raise ArgumentError(f"name: a data set {name!r} is already registered")
     if not any(dataset.is_annotated(image) for image in dataset.images):
-        raise DatasetError(f"{dataset.name}: no photo has masks, so it cannot be trained on")
+        raise DatasetError(f"{dataset.name}: no photo has masks, to train or to evaluate on")
     dicts = InstanceDicts(dataset, ignore_difficult=ignore_difficult)
     DatasetCatalog.register(name, dicts)
     MetadataCatalog.get(name).set(
@@ -154,7 +160,8 @@ def _loaded(spec: DatasetSpec) -> Dataset:
     options.pop("limit", None)
     skip_bad = options.pop("skip_bad", "no")
     if skip_bad not in ("yes", "no"):
-        raise ArgumentError(f"register: {spec.text!r}: skip_bad must be yes or no")
+        raise ArgumentError(f"skip_bad must be yes or no, not {skip_bad!r}")
+    check: Any = options.pop("check", "header")
     classes = options.pop("classes", None)
     assert spec.kind in KINDS
     dataset = load_dataset(
@@ -162,7 +169,7 @@ def _loaded(spec: DatasetSpec) -> Dataset:
         spec.root,
         skip_bad=skip_bad == "yes",
         class_names=None if classes is None else classes.split("+"),
-        check="header",
+        check=check,
         **options,
     )
     if limit is not None:
@@ -178,5 +185,5 @@ def _number(spec: DatasetSpec, key: str, kind: Callable[[str], Any], default: An
     except ValueError:
         value = -1
     if value < 0 or (kind is int and value < 1):
-        raise ArgumentError(f"register: {spec.text!r}: {key} must be a positive number")
+        raise ArgumentError(f"{key} must be a positive number, not {spec.options[key]!r}")
     return value

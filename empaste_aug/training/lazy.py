@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ WEIGHTS = "train.init_checkpoint"
 """The key of what a LazyConfig's model starts from."""
 
 
-def train_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
-    """Train what a LazyConfig describes; the results of the last evaluation.
+def lazy_training(cfg: DictConfig, *, resume: bool) -> Callable[[], dict[str, Any]]:
+    """Build what a LazyConfig describes; what trains it, and returns the last evaluation's results.
 
     The config has detectron2's keys: model, optimizer, lr_multiplier, train and dataloader, whose
     `train` is best a `build_empaste_train_loader` with an EMPasteMapper, and whose `evaluator` is
@@ -81,8 +81,12 @@ def train_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:
         checkpointer.resume_or_load(weights, resume=resume)
     start = trainer.iter + 1 if resume and checkpointer.has_checkpoint() else 0
     continue_stream(loader, start)
-    trainer.train(start, cfg.train.max_iter)
-    return results
+
+    def train() -> dict[str, Any]:
+        trainer.train(start, cfg.train.max_iter)
+        return results
+
+    return train
 
 
 def evaluate_lazy(cfg: DictConfig, *, resume: bool) -> dict[str, Any]:

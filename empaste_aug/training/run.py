@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from empaste_aug.training.configuration import (
     prepare,
     seed_of,
 )
-from empaste_aug.training.lazy import evaluate_lazy, train_lazy
+from empaste_aug.training.lazy import evaluate_lazy, lazy_training
 from empaste_aug.training.quiet import ignore_library_warnings
 from empaste_aug.training.trainer import EMPasteTrainer
 from empaste_aug.types import ArgumentError, EMPasteError
@@ -95,40 +95,70 @@ def run(options: RunOptions) -> None:
 
 def run_here(cfg: Config, options: RunOptions) -> dict[str, Any]:
     """Train or evaluate in this process, whose data sets are registered; the last results."""
-    _set_up(cfg, options)
-    if options.eval_only:
-        evaluate = EMPasteTrainer.evaluate if isinstance(cfg, CfgNode) else evaluate_lazy
-        return evaluate(cfg, resume=options.resume)
-    if isinstance(cfg, CfgNode):
-        trainer = EMPasteTrainer(cfg)
-        trainer.resume_or_load(resume=options.resume)
-        trainer.train()
-        results = dict(getattr(trainer, "_last_eval_results", None) or {})
-    else:
-        results = train_lazy(cfg, resume=options.resume)
+    _check_output(cfg)
+    saved = output_dir(cfg) / "config.yaml"
+    previous = saved.read_bytes() if saved.is_file() else None
+    try:
+        _set_up(cfg, options)
+        if options.eval_only:
+            if previous is not None:
+                _restore(saved, previous)
+            evaluate = EMPasteTrainer.evaluate if isinstance(cfg, CfgNode) else evaluate_lazy
+            return evaluate(cfg, resume=options.resume)
+        build = _training if isinstance(cfg, CfgNode) else lazy_training
+        train = build(cfg, resume=options.resume)
+    except BaseException:
+        _restore(saved, previous)
+        raise
+    results = train()
     logger.info(
         f"{output_dir(cfg)}: model_final.pth, config.yaml, metrics.json and the events of the run"
     )
     return results
 
 
+def _training(cfg: CfgNode, *, resume: bool) -> Callable[[], dict[str, Any]]:
+    """Build what a yacs config describes; what trains it, as `lazy_training`."""
+    trainer = EMPasteTrainer(cfg)
+    trainer.resume_or_load(resume=resume)
+
+    def train() -> dict[str, Any]:
+        trainer.train()
+        return dict(getattr(trainer, "_last_eval_results", None) or {})
+
+    return train
+
+
+def _restore(saved: Path, previous: bytes | None) -> None:
+    """Put a config back, which is that of a training that took place; None: there was none."""
+    if not comm.is_main_process():
+        return
+    if previous is None:
+        saved.unlink(missing_ok=True)
+    else:
+        saved.write_bytes(previous)
+
+
 def _set_up(cfg: Config, options: RunOptions) -> None:
-    """detectron2's default_setup; the config of a training stays when its model is evaluated."""
+    """detectron2's default_setup."""
     output = output_dir(cfg)
-    problem = why_not_writable(output)
-    if problem is not None:
-        key = "OUTPUT_DIR" if isinstance(cfg, CfgNode) else "train.output_dir"
-        raise ArgumentError(f"{key}: {problem}")
     saved = output / "config.yaml"
-    previous = saved.read_bytes() if saved.is_file() else None
     seed_before = _seed_in(saved) if options.resume else None
     config_file = str(find_config(options.config_file))
     default_setup(cfg, Namespace(**asdict(replace(options, config_file=config_file))))
-    if options.eval_only and previous is not None and comm.is_main_process():
-        saved.write_bytes(previous)
     setup_logger(str(output), distributed_rank=comm.get_rank(), name="empaste_aug")
     if not options.eval_only:
         _warn(cfg, options, seed_before)
+
+
+def _check_output(cfg: Config) -> None:
+    yacs = isinstance(cfg, CfgNode)
+    key, given = (
+        ("OUTPUT_DIR", cfg.OUTPUT_DIR) if yacs else ("train.output_dir", cfg.train.output_dir)
+    )
+    problem = why_not_writable(Path(given)) if given else "is empty; give a folder"
+    if problem is not None:
+        raise ArgumentError(f"{key}: {problem}")
 
 
 def _config_of(options: RunOptions) -> Config:

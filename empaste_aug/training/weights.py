@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 
 from detectron2.utils.file_io import PathManager
 
-from empaste_aug.types import ArgumentError
+from empaste_aug.types import ArgumentError, EMPasteError
 
 
 def find_weights(key: str, weights: str) -> None:
@@ -40,9 +40,12 @@ def check_start(key: str, weights: str, output_dir: Path, *, eval_only: bool, re
 
     Raises:
         ArgumentError: there are no weights to evaluate, no checkpoint to evaluate with `resume`, or
-            the weights cannot be found.
+            the weights or the last checkpoint cannot be found.
     """
-    if resume and (output_dir / "last_checkpoint").is_file():
+    last = output_dir / "last_checkpoint"
+    if resume and last.is_file():
+        if not (checkpoint := output_dir / last.read_text().strip()).is_file():
+            raise ArgumentError(f"--resume: {last} names {checkpoint}, which is not there")
         return
     if eval_only and resume:
         raise ArgumentError(
@@ -60,13 +63,34 @@ def checkpoint_errors(checkpointer: Any, key: str, weights: str, *, resume: bool
     """While the checkpointer loads, errors say which file it is, and which key names it.
 
     Raises:
-        ArgumentError: the file is no checkpoint.
+        ArgumentError: the file is no checkpoint, not one that this run can go on from, or holds no
+            weight that fits the model.
     """
     latest = resume and checkpointer.has_checkpoint()
     file = checkpointer.get_checkpoint_file() if latest else weights
+    what = f"{'the last checkpoint' if latest else key}: {file}"
+    load = checkpointer._load_model  # what DetectionCheckpointer itself overrides
+
+    def load_some(checkpoint: dict[str, Any]) -> Any:
+        incompatible = load(checkpoint)
+        if set(checkpointer.model.state_dict()) <= set(incompatible.missing_keys):
+            raise ArgumentError(f"{what} holds no weight that fits the model")
+        return incompatible
+
+    checkpointer._load_model = load_some
     try:
         yield
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, RuntimeError) as error:
-        what = "the last checkpoint" if latest else key
-        message = " ".join(str(error).split()).partition(". ")[0]  # torch adds a page of advice
-        raise ArgumentError(f"{what}: {file} cannot be read as a checkpoint: {message}") from error
+        reason = _first_sentence(error)
+        raise ArgumentError(f"{what} cannot be read as a checkpoint: {reason}") from error
+    except ValueError as error:  # of an optimizer with other parameters
+        if isinstance(error, EMPasteError):
+            raise
+        raise ArgumentError(f"{what} does not fit the config: {_first_sentence(error)}") from error
+    finally:
+        checkpointer._load_model = load
+
+
+def _first_sentence(error: Exception) -> str:
+    """What an error says, without the page of advice that torch adds."""
+    return " ".join(str(error).split()).partition(". ")[0] or type(error).__name__

@@ -113,6 +113,9 @@ def test_what_a_run_starts_from(tmp_path):
     with pytest.raises(ArgumentError, match="there is no such file"):
         check("none.pth", resume=True)
     (tmp_path / "last_checkpoint").write_text("model_1.pth")
+    with pytest.raises(ArgumentError, match=r"last_checkpoint names .*model_1\.pth, which is not"):
+        check(resume=True)
+    (tmp_path / "model_1.pth").touch()
     check("none.pth", eval_only=True, resume=True)
     check("none.pth", resume=True)
 
@@ -143,6 +146,28 @@ def test_weights_that_are_no_checkpoint(tmp_path):
     checkpointer = DetectionCheckpointer(nn.Linear(2, 2), str(tmp_path))
     load(checkpointer, "", resume=True)
     assert torch.equal(checkpointer.model.weight, model.weight)
+
+
+def test_weights_that_do_not_fit(tmp_path):
+    """None of them, or not those of the optimizer that goes on; detectron2 allows a part."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 3))
+    file = tmp_path / "model_7.pth"
+    for names in (["foo"], ["0.weight"]):  # the latter in another shape
+        torch.save({"model": {name: torch.zeros(5) for name in names}}, file)
+        with pytest.raises(ArgumentError, match=r"KEY: .*model_7\.pth holds no weight that fits"):
+            load(DetectionCheckpointer(model, str(tmp_path)), str(file), resume=False)
+    torch.save({"model": {"0.weight": torch.ones(2, 2), "foo": torch.zeros(5)}}, file)
+    checkpointer = DetectionCheckpointer(model, str(tmp_path))
+    load(checkpointer, str(file), resume=False)
+    assert model[0].weight.sum() == 4
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    (tmp_path / "last_checkpoint").write_text("model_7.pth")
+    fewer = torch.optim.SGD(model[0].parameters(), lr=1.0)
+    checkpointer = DetectionCheckpointer(model, str(tmp_path), optimizer=fewer)
+    with pytest.raises(ArgumentError, match=r"the last checkpoint: .* does not fit the config: "):
+        load(checkpointer, "", resume=True)
 
 
 def test_the_tiny_config_is_one_for_train_net():

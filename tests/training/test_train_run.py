@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import gc
 import json
+import logging
 import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -155,7 +158,8 @@ def test_workers_give_the_same_statistics(tmp_path, small_bank, lines):
     assert counts[0].images == 8
 
 
-def test_the_trainers_example(tmp_path, small_bank, lines, monkeypatch):
+def test_the_trainers_example(tmp_path, small_bank, lines, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "detectron2")  # else DefaultTrainer lets it write to stdout
     changes = {"SOLVER.MAX_ITER": 1, "DATASETS.TEST": "()"}
     path = write_yacs(tmp_path, small_bank, "example", **changes)
     prepare(load_config(path, [], lines), eval_only=False, resume=False)
@@ -304,6 +308,14 @@ def test_what_a_model_predicts_is_what_is_evaluated(tmp_path, small_bank):
         (["EMPASTE.POOL", "none"], PoolError, "EMPASTE.POOL: .*none: "),
         (["EMPASTE.COUNT", "(3, 1)"], ArgumentError, "EMPASTE.COUNT: .*3, 1"),
         (["MODEL.WEIGHTS", "none.pth"], ArgumentError, "MODEL.WEIGHTS: none.pth: there is no"),
+        (["EMPASTE.BACKGROUND_FIT", "none"], ArgumentError, "BACKGROUND_FIT: is 'none', but"),
+        (["EMPASTE.CATEGORY_MAP", "[('cat', 'tv')]"], ArgumentError, "EMPASTE: .*cat -> tv"),
+        (["EMPASTE.AUG.LSJ_SIZE", "-5"], ArgumentError, "EMPASTE.AUG.LSJ_SIZE: -5"),
+        (["SOLVER.MAX_ITER", "0"], ArgumentError, "SOLVER.MAX_ITER: must be .* 1, is 0"),
+        (["SOLVER.IMS_PER_BATCH", "0"], ArgumentError, "SOLVER.IMS_PER_BATCH: must be"),
+        (["SOLVER.CHECKPOINT_PERIOD", "0"], ArgumentError, "SOLVER.CHECKPOINT_PERIOD: must be"),
+        (["DATALOADER.NUM_WORKERS", "-1"], ArgumentError, "DATALOADER.NUM_WORKERS: .*0, is -1"),
+        (["MODEL.DEVICE", "banana"], ArgumentError, "MODEL.DEVICE: 'banana' is no device"),
         (
             ["EMPASTE.ENABLED", "False", "INPUT.MASK_FORMAT", "polygon"],
             ArgumentError,
@@ -325,6 +337,25 @@ def test_classes_in_another_order(tmp_path, small_bank, lines):
     turned = [lines[0], f"{lines[1]},classes=dog+cat+cow"]
     with pytest.raises(DatasetError, match="thing_classes differ"):
         run(RunOptions(config_file=path, register=turned))
+
+
+def test_a_run_that_cannot_start_leaves_the_config_of_the_last_one(tmp_path, small_bank, lines):
+    path = write_yacs(tmp_path, small_bank, "start")
+    folder, wrong = tmp_path / "run", tmp_path / "wrong.pth"
+    wrong.write_text("no weights")
+    opts = ["OUTPUT_DIR", str(folder), "MODEL.WEIGHTS", str(wrong)]
+    for before in (None, b"SEED: 9\n"):
+        if before is not None:
+            (folder / "config.yaml").write_bytes(before)
+        with pytest.raises(ArgumentError, match="cannot be read as a checkpoint"):
+            run(RunOptions(config_file=path, register=lines, opts=opts))
+        with warnings.catch_warnings():  # of the metrics.json that detectron2's writer holds open
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+        saved = folder / "config.yaml"
+        assert (saved.read_bytes() if saved.is_file() else None) == before
+    with pytest.raises(ArgumentError, match="OUTPUT_DIR: is empty"):
+        run(RunOptions(config_file=path, register=lines, opts=["OUTPUT_DIR", ""]))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -362,9 +393,10 @@ def test_lazy_configs_that_cannot_be(tmp_path):
         load_config(str(path))
     with pytest.raises(ArgumentError, match="opts: "):
         load_config(str(path), ["a b = = c"])
-    path.write_text("model = (\n")
-    with pytest.raises(ArgumentError, match=r"empty\.py: "):
-        load_config(str(path))
+    for text in ("model = (\n", "import no_such_module\n", "\n"):
+        path.write_text(text)
+        with pytest.raises(ArgumentError, match=r"empty\.py: "):
+            load_config(str(path))
 
 
 def test_the_configs_that_are_shipped():
