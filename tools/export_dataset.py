@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from empaste_aug.export import Estimate, ExportSummary, estimate_export, export_dataset
 from empaste_aug.export.arguments import (
     add_export_arguments,
     add_photo_arguments,
     backgrounds_from_arguments,
+    check_places,
     options_from_arguments,
     photos_from_arguments,
 )
@@ -19,6 +19,7 @@ from empaste_aug.export.layout import check_output
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.execute import Shard
 from empaste_aug.offline.flags import flags_of
+from empaste_aug.offline.folders import plain_path
 from empaste_aug.offline.paste_arguments import (
     PASTE_WORDING,
     add_paste_arguments,
@@ -64,7 +65,12 @@ def main(argv: list[str] | None = None) -> int:
         lambda: _run(args),
         on_interrupt="stopped; what was finished is kept: the same command again goes on there",
         wording=PASTE_WORDING,
-        flags={**flags_of(parser), "image_format": "--format", "class_names": "--bank"},
+        flags={
+            **flags_of(parser),
+            "image_format": "--format",
+            "class_names": "--bank",
+            "photos": "--root",
+        },
     )
 
 
@@ -75,7 +81,8 @@ def _run(args: argparse.Namespace) -> int:
     if workers < 1:
         raise ArgumentError(f"workers: must be at least 1, not {workers}")
     if not args.dry_run:
-        check_output(Path(args.output))  # before photos are read, which may take long
+        check_places(args)  # before photos are read, which may take long
+        check_output(plain_path(args.output))
     paste = paste_from_arguments(args)
     photos = photos_from_arguments(args, paste)
     backgrounds = backgrounds_from_arguments(args)

@@ -15,6 +15,7 @@ from empaste_aug.bank.folder import check_folder
 from empaste_aug.offline.command import run_tool
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
 from empaste_aug.offline.flags import flags_of
+from empaste_aug.offline.folders import check_apart, plain_path
 from empaste_aug.offline.longtail import (
     LongTail,
     Pareto,
@@ -151,8 +152,10 @@ def _run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     outputs.keep_apart(args.root, "root")
-    outputs.keep_apart(dataset.image_root, "root" if args.images is None else "images")
+    photos = "root" if args.images is None else "images"
+    outputs.keep_apart(dataset.image_root, photos)
     if args.bank is not None:
+        check_apart(args.bank_output, dataset.image_root, photos, output_argument="bank_output")
         outputs.keep_apart(args.bank, "bank")
         outputs.keep_apart(args.bank_output, "bank_output")
     outputs.check()
@@ -202,10 +205,13 @@ def _check_places(args: argparse.Namespace) -> None:
                 "give a folder outside of it"
             )
     if args.bank is not None:
+        check_apart(args.bank_output, args.bank, "bank", output_argument="bank_output")
+        if args.dataset is not None:
+            check_apart(args.bank_output, args.root, "root", output_argument="bank_output")
         with closing(MaskBank(args.bank)):
-            check_folder(Path(args.bank_output), overwrite=args.overwrite)
+            check_folder(plain_path(args.bank_output), overwrite=args.overwrite)
     for flag, folder in (("--output", args.output), ("--bank-output", args.bank_output)):
-        problem = None if folder is None else why_not_writable(Path(folder))
+        problem = None if folder is None else why_not_writable(plain_path(folder))
         if problem is not None:
             raise ArgumentError(f"{flag}: {problem}")
 

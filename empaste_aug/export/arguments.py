@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from empaste_aug.export.options import IMAGE_FORMATS, SEGMENTATIONS, ExportOptions
 from empaste_aug.export.photos import BankPhotos, DatasetPhotos, Photos, PoolPhotos
 from empaste_aug.offline.datasets.arguments import add_dataset_arguments, dataset_from_arguments
+from empaste_aug.offline.datasets.checks import resolve
+from empaste_aug.offline.folders import check_apart
 from empaste_aug.paste import EMPaste
 from empaste_aug.pool import Backgrounds
 from empaste_aug.pool.mix import FITS
 from empaste_aug.types import ArgumentError
 
+_FOLDERS = ("bank", "image_root", "pool")
+_UNDER_ROOT = ("annotations", "images", "labels")
 _DATASET_ONLY = ("split", "annotations", "images", "labels", "classes", "skip_bad", "filter_empty")
 
 
@@ -70,6 +75,19 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         choices=SEGMENTATIONS,
         help="of the masks: rle (default, exact), or polygon, which cannot hold holes",
     )
+
+
+def check_places(args: argparse.Namespace) -> None:
+    """Refuse an output that lies in what the options say is read, or the other way round.
+
+    Raises:
+        ArgumentError: they are not apart.
+    """
+    for name in (*_FOLDERS, *_UNDER_ROOT):
+        given = getattr(args, name)
+        if given is not None:
+            under = name in _UNDER_ROOT and args.root is not None
+            check_apart(args.output, resolve(Path(args.root), given) if under else given, name)
 
 
 def photos_from_arguments(args: argparse.Namespace, paste: EMPaste) -> Photos:

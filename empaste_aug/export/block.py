@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from pickle import load
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from empaste_aug.bank.files import atomic_file
 from empaste_aug.export.coco import annotation_entries, image_entry
@@ -59,18 +57,6 @@ class Job:
         return block_length(self.options.number)
 
 
-class BlockTask(NamedTuple):
-    """A block for a worker process, which reads the pickled `Job` from a file, once."""
-
-    job: str
-    block: int
-
-
-def run_block(task: BlockTask) -> None:
-    """Make a block: called in a worker process."""
-    write_block(_open_job(task.job), task.block)
-
-
 def write_block(job: Job, block: int) -> None:
     """Write the images of a block, then its part file.
 
@@ -86,10 +72,7 @@ def write_block(job: Job, block: int) -> None:
     for sample in job.stream.samples(positions.start, positions.stop):
         data = encoded(sample, job.options)
         name = image_name(sample.position, job.options.image_format)
-        path = job.folder / IMAGES / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path, shared=True) as handle:
-            handle.write(data)
+        write_image(job, name, data)
         annotations, filled = annotation_entries(
             sample, job.stream.paste.bank, job.options.segmentation
         )
@@ -106,6 +89,14 @@ def write_block(job: Job, block: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, shared=True) as handle:
         handle.write(json.dumps({"settings": job.digest, "images": images}).encode())
+
+
+def write_image(job: Job, name: str, data: bytes) -> None:
+    """Write an image file, whole or not at all; its name is relative to the folder of images."""
+    path = job.folder / IMAGES / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, shared=True) as handle:
+        handle.write(data)
 
 
 def encoded(sample: ExportSample, options: ExportOptions) -> bytes:
@@ -147,9 +138,3 @@ def is_done(job: Job, block: int) -> bool:
         if size != entry["bytes"]:
             return False
     return True
-
-
-@lru_cache(maxsize=1)
-def _open_job(path: str) -> Job:
-    with open(path, "rb") as handle:
-        return cast(Job, load(handle))

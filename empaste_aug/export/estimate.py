@@ -14,6 +14,7 @@ from empaste_aug.export.layout import image_name
 from empaste_aug.export.options import ExportOptions
 from empaste_aug.export.photos import Photos
 from empaste_aug.export.sample import ExportStream
+from empaste_aug.offline.folders import plain_path
 from empaste_aug.paste import EMPaste
 from empaste_aug.pool import Backgrounds
 
@@ -77,7 +78,7 @@ def estimate_export(
     return Estimate(
         image_bytes=round(image_bytes * share),
         json_bytes=round(json_bytes * share),
-        free_bytes=shutil.disk_usage(_existing(Path(output).absolute())).free,
+        free_bytes=shutil.disk_usage(_existing(plain_path(output).absolute())).free,
         seconds=seconds * share,
         samples=count,
     )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from empaste_aug.bank.files import atomic_file
-from empaste_aug.export.block import BlockTask, Job, is_done, run_block, write_block
+from empaste_aug.export.apart import check_sources_apart
+from empaste_aug.export.block import Job, is_done, write_block
 from empaste_aug.export.layout import (
     ANNOTATIONS,
     HASHES,
@@ -21,6 +19,13 @@ from empaste_aug.export.layout import (
     SETTINGS,
     check_writable,
     found_settings,
+)
+from empaste_aug.export.mend import (
+    all_there,
+    check_files,
+    lost_images,
+    mend_image,
+    remove_unfinished,
 )
 from empaste_aug.export.merge import merge_parts, remove_parts
 from empaste_aug.export.options import ExportOptions
@@ -32,8 +37,9 @@ from empaste_aug.export.settings import (
     digest_of,
     settings_of,
 )
-from empaste_aug.offline.execute import LocalExecutor, Shard
-from empaste_aug.offline.progress import progress_bar
+from empaste_aug.export.workers import make_all
+from empaste_aug.offline.execute import Shard
+from empaste_aug.offline.folders import plain_path
 from empaste_aug.paste import EMPaste
 from empaste_aug.pool import Backgrounds
 from empaste_aug.types import ArgumentError
@@ -47,7 +53,8 @@ class ExportSummary:
         folder: of the export.
         made: images that this call made; those that were there are not among them.
         wanted: images that this call was to leave there: all, or those of its shard.
-        counts: what the finished export holds; None where this call was of one shard.
+        counts: what the finished export holds; None where this call was of one shard, unless it
+            found all images there.
     """
 
     folder: Path
@@ -88,8 +95,13 @@ def export_dataset(
     stopped or killed. The bytes are the same for any number of workers and shards, and after any
     number of kills. Maps (semantic, panoptic) are not written.
 
+    Of a finished export the same call looks at the sizes of all files. Where images are gone or
+    their sizes do not sum to the manifest's, those that ``images.sha256`` does not agree with are
+    made again, with `shard` those of its blocks, and nothing else is changed. Damage that leaves
+    the sizes as they are is left to ``sha256sum -c``.
+
     Args:
-        output: the folder; it is made.
+        output: the folder; it is made. It lies apart from all that is read.
         photos: what is pasted on.
         paste: what pastes; its class names are those of `photos`, or None.
         options: how many samples of which stream, in which format.
@@ -102,10 +114,12 @@ def export_dataset(
 
     Raises:
         ArgumentError: an argument is out of range; `output` holds an export of other settings, or
-            other files, or cannot be written; the class names differ or do not match the bank's;
-            `shard` together with `overwrite`; or with `workers`, something cannot be sent to
-            another process.
-        BankError, DatasetError, PoolError: something cannot be read.
+            other files, cannot be written, or lies in a folder that is read, or one of these in it;
+            the class names differ or do not match the bank's; `shard` together with `overwrite`; or
+            with `workers`, something cannot be sent to another process.
+        BankError, DatasetError, PoolError: something cannot be read; or a finished export has lost
+            its ``annotations.json`` or ``images.sha256``, or an image that would be another one
+            now.
         OSError: something cannot be written.
 
     Example:
@@ -126,7 +140,8 @@ def export_dataset(
             "shard, overwrite: not together: the shards would replace each other; run overwrite "
             "alone, or delete the folder"
         )
-    folder = Path(output)
+    folder = plain_path(output)
+    check_sources_apart(folder, photos, paste, backgrounds)
     finished, begun = found_settings(folder)
     stream = ExportStream(
         photos, paste, seed=options.seed, shuffle=options.shuffle, backgrounds=backgrounds
@@ -139,10 +154,24 @@ def export_dataset(
     wanted = sum(len(job.positions(block)) for block in blocks)
     if finished == settings and not overwrite:
         remove_parts(job)
-        counts = json.loads((folder / MANIFEST).read_bytes())["counts"]
-        return ExportSummary(folder=folder, made=0, wanted=wanted, counts=counts)
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        check_files(folder, manifest)
+        made, whole = 0, all_there(job, manifest)
+        if not whole:
+            made = _mend(job, manifest, blocks, wanted, workers, show_progress=show_progress)
+        if not whole and shard is None:
+            remove_unfinished(job)
+        counts = manifest["counts"] if whole or shard is None else None
+        return ExportSummary(folder=folder, made=made, wanted=wanted, counts=counts)
     _begin(job, settings, finished, begun, overwrite=overwrite)
-    made = _make(job, blocks, wanted, workers, show_progress=show_progress)
+    made = make_all(
+        job,
+        write_block,
+        {block: len(job.positions(block)) for block in blocks if not is_done(job, block)},
+        wanted=wanted,
+        workers=workers,
+        show_progress=show_progress,
+    )
     counts = merge_parts(job, settings)["counts"] if shard is None else None
     return ExportSummary(folder=folder, made=made, wanted=wanted, counts=counts)
 
@@ -175,44 +204,24 @@ def _begin(
             (job.folder / name).unlink(missing_ok=True)
 
 
-def _make(
-    job: Job, blocks: Sequence[int], wanted: int, workers: int, *, show_progress: bool
+def _mend(
+    job: Job,
+    manifest: dict[str, Any],
+    blocks: Sequence[int],
+    wanted: int,
+    workers: int,
+    *,
+    show_progress: bool,
 ) -> int:
-    """Make the blocks that are missing; how many images that were."""
-    missing = [block for block in blocks if not is_done(job, block)]
-    lengths = {block: len(job.positions(block)) for block in missing}
-    made = sum(lengths.values())
-    if missing:
-        job.stream.paste.warmup()
-    with progress_bar(
-        description="images",
-        unit="image",
-        total=wanted,
-        initial=wanted - made,
-        show=show_progress and made > 0,
-    ) as bar:
-        if workers == 1 or len(missing) < 2:
-            for block in missing:
-                write_block(job, block)
-                bar.update(lengths[block])
-            return made
-        with tempfile.TemporaryDirectory(prefix="empaste_export_") as folder:
-            path = os.path.join(folder, "job")
-            _write_job(job, path)
-            LocalExecutor(workers).map(
-                run_block,
-                [BlockTask(path, block) for block in missing],
-                on_done=lambda task: bar.update(lengths[task.block]),
-            )
-    return made
-
-
-def _write_job(job: Job, path: str) -> None:
-    try:
-        with open(path, "wb") as handle:
-            pickle.dump(job, handle, protocol=pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise ArgumentError(
-            f"workers: something of photos, paste or backgrounds cannot be sent to another "
-            f"process ({error}); workers=1 does without"
-        ) from error
+    """Make again the images of some blocks that a finished export has lost; how many that were."""
+    lost = lost_images(job, manifest, blocks, show_progress=show_progress)
+    if lost:
+        check_writable(job.folder)
+    return make_all(
+        job,
+        mend_image,
+        dict.fromkeys(lost, 1),
+        wanted=wanted,
+        workers=workers,
+        show_progress=show_progress,
+    )

@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+from dataset_files import VOCFiles
 from detectron2_data import CLASSES
 from export_data import bank_of
 from pool_data import hashes
@@ -19,17 +20,18 @@ pytest.importorskip("detectron2")
 from detectron2.data import DatasetCatalog, DatasetMapper, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 
-from empaste_aug import ArgumentError, BankError, DatasetError, EMPaste
+from empaste_aug import ArgumentError, Backgrounds, BankError, DatasetError, EMPaste
 from empaste_aug.export import (
     BankPhotos,
     DatasetPhotos,
     ExportOptions,
     ExportStream,
+    PoolPhotos,
     estimate_export,
     export_dataset,
 )
 from empaste_aug.export import run as run_module
-from empaste_aug.offline.datasets import load_dataset
+from empaste_aug.offline.datasets import load_dataset, load_voc
 
 NUMBER = 20
 
@@ -178,6 +180,50 @@ def test_a_folder_of_others_is_left_alone(tmp_path, photos, paste, name):
     with pytest.raises(ArgumentError, match="is not the manifest of an export"):
         export(tmp_path, photos, paste, overwrite=True)
     assert sorted(hashes(tmp_path)) == sorted([name, "manifest.json"])
+
+
+def test_a_path_through_a_folder_that_is_not_there(tmp_path, photos, paste):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(ArgumentError, match=r"out is no export and holds other files: thesis\.txt"):
+        export(tmp_path / "new" / ".." / "out", photos, paste)
+    assert list(hashes(tmp_path)) == ["out/thesis.txt"]
+    summary = export(tmp_path / "new" / ".." / "empty", photos, paste, number=1)
+    assert summary.folder == tmp_path / "empty"
+    assert not (tmp_path / "new").exists()
+
+
+def test_it_lies_apart_from_all_that_it_reads(tmp_path, coco_files, photos, paste, pool):
+    """Photos of a data set or a bank, cut-outs, and a pool, each from within and from above."""
+    bank = bank_of(coco_files, tmp_path / "all" / "bank")
+    shutil.copytree(coco_files.images, tmp_path / "all" / "images")
+    shutil.copytree(pool.path, tmp_path / "all" / "pool")
+    devkit = VOCFiles(tmp_path / "all" / "voc")
+    devkit.add("a", ["cat"], objects=np.ones((40, 60), np.uint8), classes=np.full((40, 60), 8))
+    (tmp_path / "link").symlink_to(tmp_path / "all" / "pool")
+    voc = DatasetPhotos(load_voc(devkit.root))
+    dataset = DatasetPhotos(
+        load_dataset("coco", tmp_path, annotations=coco_files.json, images=tmp_path / "all/images")
+    )
+    banks = BankPhotos(bank, tmp_path / "all" / "images")
+    backgrounds = Backgrounds(tmp_path / "all" / "pool")
+    before = hashes(tmp_path)
+    for output, argument, given in (
+        ("all/bank/export", "paste", {"paste": EMPaste(bank)}),
+        ("all", "paste", {"paste": EMPaste(bank)}),
+        ("all/images/export", "photos", {"photos": dataset}),
+        ("all/voc/export", "photos", {"photos": voc}),
+        ("all/images", "photos", {"photos": banks}),
+        ("all/bank/export", "photos", {"photos": banks}),
+        ("all/pool/export", "photos", {"photos": PoolPhotos(tmp_path / "all/pool", CLASSES)}),
+        ("link/export", "backgrounds", {"backgrounds": backgrounds}),
+        ("new/../all", "backgrounds", {"backgrounds": backgrounds}),
+    ):
+        arguments = {"photos": photos, "paste": paste, **given}
+        with pytest.raises(ArgumentError, match=rf"^output, {argument}: .* in one another"):
+            export_dataset(tmp_path / output, options=ExportOptions(number=1), **arguments)
+    assert hashes(tmp_path) == before
+    assert not any(tmp_path.rglob("export"))
 
 
 def test_damage_is_told(tmp_path, photos, paste):

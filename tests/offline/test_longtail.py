@@ -68,6 +68,7 @@ def test_the_papers_twenty_classes_range_from_800_to_4() -> None:
     assert sizes.tolist()[:6] == [800, 529, 359, 248, 175, 125]  # as the docstring says
     assert sizes.tolist()[-3:] == [6, 5, 4]
     assert Pareto().sizes(1).tolist() == [800]
+    assert Pareto(maximum=10**12).sizes(2)[0] == 10**12
     assert Pareto(maximum=7, minimum=7).sizes(3).tolist() == [7, 7, 7]
 
 
@@ -76,6 +77,8 @@ def test_the_papers_twenty_classes_range_from_800_to_4() -> None:
     [
         ({"maximum": 4, "minimum": 5}, "maximum: 4 is below the minimum, which is 5"),
         ({"minimum": 0}, "minimum: must be at least 1, not 0"),
+        ({"maximum": 10**20}, f"maximum: must be at most {10**12}, not {10**20}"),
+        ({"minimum": 10**20}, f"minimum: must be at most {10**12}, not {10**20}"),
         ({"shape": 0.0}, "shape: must be above 0, not 0.0"),
         ({"tail": 1.0}, "tail: must lie between 0 and 1, not 1.0"),
     ],
@@ -86,6 +89,8 @@ def test_values_out_of_range_are_refused(values: dict[str, float], message: str)
     assert str(caught.value) == message
     with pytest.raises(ArgumentError, match="classes: must be at least 1, not 0"):
         Pareto().sizes(0)
+    with pytest.raises(ArgumentError, match=r"shape, tail: 0\.001 is too small, the density's"):
+        Pareto(shape=0.001).sizes(2)
 
 
 def test_targets_go_by_rank_and_absent_classes_get_none() -> None:
@@ -548,6 +553,13 @@ def test_a_bank_is_not_overwritten_unasked(bank: Path, tmp_path: Path) -> None:
     assert MaskBank(target).class_counts()[2] == 5
     with pytest.raises(ArgumentError, match=r"output: .* is the bank to choose from"):
         copy_rows(bank, bank, np.array([0]), overwrite=True)
+    for other in (bank / "new", bank.parent):
+        with pytest.raises(ArgumentError, match=r"output, bank: .* would lie in one another"):
+            copy_rows(other, bank, np.array([0]))
+    with pytest.raises(ArgumentError, match=r"output, bank: .* would lie in one another"):
+        long_tail_bank(bank / "new", bank, Pareto(maximum=5), rng=seeded())
+    assert not (bank / "new").exists()
+    assert not (bank / "new.json").exists()
     for rows in ([3, 2], [240], [-1]):
         with pytest.raises(ArgumentError, match="rows: must ascend within the bank's 240 rows"):
             copy_rows(tmp_path / "x", bank, np.array(rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,67 @@ def test_another_export_is_not_replaced_unasked(run, data):
     assert "--overwrite replaces it" in error
     assert "overwrite=True" not in error
     assert run(*voc(data), "--number", "3", "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "photos", "named"),
+    [
+        ("pool/part0/ex", ["--pool", "pool"], "--pool"),
+        ("bank/ex", ["--pool", "pool"], "--bank"),
+        (".", ["--pool", "pool"], "--bank"),
+        ("new/../pool", ["--pool", "pool"], "--pool"),
+        ("voc/JPEGImages/ex", ["--image-root", "voc/JPEGImages"], "--image-root"),
+        ("voc/ex", ["--dataset", "voc", "--root", "voc"], "--root"),
+        ("pool/ex", ["--dataset", "voc", "--root", "voc", "--pool", "pool"], "--pool"),
+        (
+            "pool/ex",
+            ["--dataset", "folder", "--root", "voc", "--images", "../pool"],
+            "--images",
+        ),
+        ("link/ex", ["--dataset", "voc", "--root", "linked"], "--root"),
+    ],
+)
+def test_it_lies_apart_from_all_that_it_reads(
+    tool, data, tmp_path, monkeypatch, capsys, output, photos, named
+):
+    shutil.copytree(data, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "linked").mkdir()
+    for folder in (tmp_path / "voc").iterdir():
+        (tmp_path / "linked" / folder.name).symlink_to(folder)
+    (tmp_path / "link").symlink_to(tmp_path / "voc" / "JPEGImages")
+    monkeypatch.chdir(tmp_path)
+    before = hashes(tmp_path)
+    arguments = ["--bank", "bank", "--output", output, "--number", "5", "--map", "kitty=cat"]
+    assert tool["main"]([*arguments, *photos]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --output, {named}: {output} and ")
+    assert error.count("\n") == 1
+    assert hashes(tmp_path) == before
+
+
+def test_a_path_through_a_folder_that_is_not_there(tool, data, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    fixed = ["--bank", str(data / "bank"), "--pool", str(data / "pool"), "--number", "1"]
+    assert tool["main"]([*fixed, "--output", f"{tmp_path}/new/../out"]) == 2
+    assert "is no export and holds other files: thesis.txt" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_finished_export_that_lost_something(run, data, tmp_path):
+    arguments = ["--pool", str(data / "pool"), "--number", "6"]
+    assert run(*arguments)[0] == 0
+    images = tmp_path / "export" / "images" / "000"
+    (images / "000002.jpg").unlink()
+    (images / "000004.jpg").write_bytes(b"short")
+    status, said, _ = run(*arguments, "--shard", "0/2")
+    assert (status, "is done, 3 images, 1 of them made now" in said) == (0, True)
+    status, said, _ = run(*arguments)
+    assert (status, "6 images" in said, " 1 of them made now" in said) == (0, True, True)
+    (tmp_path / "export" / "annotations.json").unlink()
+    status, _, error = run(*arguments)
+    assert (status, error.count("\n")) == (2, 1)
+    assert error.endswith("annotations.json: is gone; --overwrite makes the export anew\n")
 
 
 def test_a_bank_that_is_none(run, data):

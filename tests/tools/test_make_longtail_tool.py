@@ -157,6 +157,84 @@ def test_a_bank_that_cannot_be_taken_leaves_nothing(
     assert not (tmp_path / "small" / "manifest.json").exists()
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_damage_within_the_bank_leaves_nothing(
+    main: Any, devkit: VOCFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str], alone: bool
+) -> None:
+    """The sizes of its files are right; a bank that was to be replaced stays."""
+    bank, target = tmp_path / "bank", tmp_path / "new" / "small"
+    command = ["--bank", str(bank), "--bank-output", str(target), "--max", "5"]
+    if not alone:
+        command += ["--dataset", "voc", "--root", str(devkit.root)]
+        command += ["--output", str(tmp_path / "out")]
+    (file,) = (bank / "shards").glob("*.arrow")
+    whole = file.read_bytes()
+    index = MaskBank(bank).index
+    damaged = bytearray(whole)
+    for offset in index["offset"]:
+        damaged[offset + 20] ^= 255
+    file.write_bytes(damaged)
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert (": damaged: CRC32" in error, error.count("\n")) == (True, 1)
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "out").exists()
+    file.write_bytes(whole)
+    assert main(command) == 0
+    before = contents(tmp_path / "new")
+    file.write_bytes(damaged)
+    assert main([*command, "--overwrite"]) == 2
+    assert contents(tmp_path / "new") == before
+
+
+@pytest.mark.parametrize(
+    ("bank_output", "named"),
+    [
+        ("bank/sub", "--bank"),
+        ("new/../bank/sub", "--bank"),
+        ("link/sub", "--bank"),
+        (".", "--bank"),
+        ("VOC2012/JPEGImages/small", "--root"),
+    ],
+)
+def test_the_new_bank_lies_apart_from_what_is_read(
+    main: Any,
+    devkit: VOCFiles,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    bank_output: str,
+    named: str,
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "bank")
+    before = contents(tmp_path)
+    command = ["--bank", str(tmp_path / "bank"), "--bank-output", f"{tmp_path}/{bank_output}"]
+    command += ["--max", "5"]
+    data = ["--dataset", "voc", "--root", str(devkit.root), "--output", str(tmp_path / "out")]
+    for more in ([], data) if named == "--bank" else (data,):
+        assert main([*command, *more]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: --bank-output, {named}: ")
+        assert error.count("\n") == 1
+    assert contents(tmp_path) == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_path_through_a_folder_that_is_not_there(
+    main: Any, devkit: VOCFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "longtail.json").write_text("mine")
+    before = contents(tmp_path)
+    output = f"{tmp_path}/new/../out"
+    data = ["--dataset", "voc", "--root", str(devkit.root), "--max", "5"]
+    assert main([*data, "--output", output]) == 2
+    assert "longtail.json is there already" in capsys.readouterr().err
+    assert main(["--bank", str(tmp_path / "bank"), "--bank-output", output, "--max", "5"]) == 2
+    assert "is no bank and holds other files: longtail.json" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
 def test_folders_that_cannot_be_made_are_told_by_their_option(
     main: Any, devkit: VOCFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -241,6 +319,13 @@ def test_a_bank_alone(
         (
             ["--bank", "x", "--bank-output", "y", "--max", "1", "--min", "2"],
             "--max: 1 is below the minimum, which is 2",
+        ),
+        *(
+            (
+                ["--bank", "x", "--bank-output", "y", flag, "99999999999999999999"],
+                f"{flag}: must be at most 1000000000000, not 99999999999999999999",
+            )
+            for flag in ("--max", "--min")
         ),
         (["--bank", "x", "--bank-output", "y", "--shape", "-1"], "--shape: must be above 0"),
         (["--bank", "x", "--bank-output", "y", "--seed", "-1"], "--seed: must not be negative"),

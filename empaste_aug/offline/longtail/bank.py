@@ -18,6 +18,7 @@ from empaste_aug.bank.merge_source import BankSource
 from empaste_aug.bank.reader import MaskBank
 from empaste_aug.bank.schema import MANIFEST
 from empaste_aug.bank.writer import MEBIBYTE
+from empaste_aug.offline.folders import check_apart, plain_path
 from empaste_aug.offline.longtail.outputs import Outputs
 from empaste_aug.offline.longtail.plot import plot_sizes
 from empaste_aug.offline.longtail.sizes import Pareto
@@ -52,7 +53,7 @@ def long_tail_bank(
 
     Raises:
         ArgumentError: a class has fewer cut-outs than is asked (unless `fit`), or `output` is
-            `bank` itself or is taken.
+            `bank` itself or is taken, or one of them lies in the other.
         BankError: the bank is missing, unfinished, damaged or empty.
         MissingDependencyError: scipy, matplotlib or pyarrow is not installed.
     """
@@ -162,7 +163,8 @@ def copy_rows(
 
     The classes and their ids stay, also of classes without cut-outs. The manifest has a further
     entry ``subset_of``: the other bank's folder name, its manifest's SHA-256, its rows, and `note`.
-    As with `BankWriter`, the manifest is written last.
+    As with `BankWriter`, the manifest is written last. All records are read before anything is
+    written, so that damage leaves no folder behind, and leaves a bank that was to be replaced.
 
     Args:
         output: the new bank's folder.
@@ -174,13 +176,15 @@ def copy_rows(
 
     Raises:
         ArgumentError: `rows` is empty, not ascending, or no row of the bank; `output` is the bank
-            itself, or holds a finished bank and `overwrite` is off, or holds other files.
+            itself, lies in it or holds it, or holds a finished bank and `overwrite` is off, or
+            holds other files.
         BankError: the bank is missing, unfinished or damaged.
         MissingDependencyError: pyarrow is not installed.
     """
-    target, origin = Path(output), Path(bank)
+    target, origin = plain_path(output), Path(bank)
     if target.resolve() == origin.resolve():
         raise ArgumentError(f"output: {target} is the bank to choose from")
+    check_apart(target, origin, "bank")
     source = BankSource(origin)
     try:
         _check_rows(rows, len(source))
@@ -193,6 +197,8 @@ def copy_rows(
             "rows": len(source),
             "choice": note,
         }
+        for row in progress_bar(rows, description="checking", unit="cut-out", delay=2):
+            source.record(int(row))
         shown = progress_bar(rows, description="copying", unit="cut-out", delay=2)
         writer = CopyWriter(target, description, shard_bytes=shard_bytes, overwrite=overwrite)
         with writer:

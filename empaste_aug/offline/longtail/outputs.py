@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from empaste_aug.bank.files import atomic_file, why_not_writable
+from empaste_aug.offline.folders import not_apart, overlap, place_of, plain_path
 from empaste_aug.types import ArgumentError
 
 FORMAT = "empaste_aug.longtail"
@@ -37,7 +38,7 @@ class Outputs:
     def __init__(self, folder: str | os.PathLike[str], name: str, *, overwrite: bool) -> None:
         if not _NAME.fullmatch(name):
             raise ArgumentError(f"name: must be a plain word such as 'longtail', not {name!r}")
-        self.folder = Path(folder)
+        self.folder = plain_path(folder)
         self.name = name
         self.report = self.folder / f"{name}.json"
         self._overwrite = overwrite
@@ -77,16 +78,12 @@ class Outputs:
         Raises:
             ArgumentError: they are not apart.
         """
-        other = Path(folder).resolve()
+        other = place_of(folder)
         paths = (*self._links, *self._files)
-        parents = {parent: parent.resolve() for parent in {path.parent for path in paths}}
+        parents = {parent: place_of(parent) for parent in {path.parent for path in paths}}
         for path in paths:
-            place = parents[path.parent] / path.name
-            if place.is_relative_to(other) or other.is_relative_to(place):
-                raise ArgumentError(
-                    f"output, {argument}: {path} and {folder} would lie in one another; give "
-                    "folders that are apart"
-                )
+            if overlap(parents[path.parent] / path.name, other):
+                raise not_apart(path, folder, argument)
 
     def add_report(self, content: Mapping[str, Any]) -> None:
         """Plan the report, as the last of the files."""

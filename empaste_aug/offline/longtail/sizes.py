@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from empaste_aug.types import ArgumentError, MissingDependencyError
 
+_MOST = 10**12  # float64 holds such sizes exactly
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pareto:
@@ -23,7 +25,7 @@ class Pareto:
 
     Attributes:
         shape: b, above 0; greater ones fall faster.
-        maximum: the size of the largest class.
+        maximum: the size of the largest class; at most 10^12.
         minimum: what the sizes fall towards; at least 1.
         tail: in (0, 1): the quantile at which the smallest class lies.
 
@@ -46,6 +48,9 @@ class Pareto:
             raise ArgumentError(f"shape: must be above 0, not {self.shape}")
         if not 0 < self.tail < 1:
             raise ArgumentError(f"tail: must lie between 0 and 1, not {self.tail}")
+        for name, value in (("minimum", self.minimum), ("maximum", self.maximum)):
+            if value > _MOST:
+                raise ArgumentError(f"{name}: must be at most {_MOST}, not {value}")
         if self.minimum < 1:
             raise ArgumentError(f"minimum: must be at least 1, not {self.minimum}")
         if self.maximum < self.minimum:
@@ -57,7 +62,8 @@ class Pareto:
         """(K,) int64, never rising: the size of each rank.
 
         Raises:
-            ArgumentError: `classes` is below 1.
+            ArgumentError: `classes` is below 1, or `shape` is so small that the quantile `tail` is
+                infinite.
             MissingDependencyError: scipy is not installed.
         """
         if classes < 1:
@@ -66,7 +72,14 @@ class Pareto:
             from scipy.stats import pareto
         except ImportError as error:
             raise MissingDependencyError("scipy", "offline", "a Pareto density") from error
-        places = np.linspace(1.0, pareto.ppf(self.tail, self.shape), classes)
+        with np.errstate(over="ignore"):
+            last = float(pareto.ppf(self.tail, self.shape))
+        if not np.isfinite(last):
+            raise ArgumentError(
+                f"shape, tail: {self.shape} is too small, the density's quantile {self.tail} is "
+                "infinite"
+            )
+        places = np.linspace(1.0, last, classes)
         density = pareto.pdf(places, self.shape) / pareto.pdf(1.0, self.shape)
         sizes = self.minimum + (self.maximum - self.minimum) * density
         rounded: NDArray[np.int64] = np.floor(sizes + 1e-9).astype(np.int64)
