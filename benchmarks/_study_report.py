@@ -80,11 +80,11 @@ def write_report(
         work: the study's folder.
 
     Raises:
-        DatasetError: a run's file of draws is not there.
+        DatasetError: rows cannot be compared, or a run's file of draws is not there.
     """
     schedules = sorted({(row["iterations"], row["learning_rate"]) for row in rows})
     if len(schedules) != 1:
-        raise SystemExit(f"rows of {len(schedules)} schedules cannot be compared: {schedules}")
+        raise DatasetError(f"rows of {len(schedules)} schedules cannot be compared: {schedules}")
     runs = _by_variant(rows)
     differences = _differences(runs, draws)
     iterations, rate = schedules[0]
@@ -114,9 +114,16 @@ def write_report(
 def _by_variant(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
     runs: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in rows:
-        if row["seed"] in runs[row["variant"]]:
-            raise SystemExit(f"{row['variant']}, seed {row['seed']}: has two rows")
-        runs[row["variant"]][row["seed"]] = row
+        others = runs[row["variant"]]
+        if row["seed"] in others:
+            raise DatasetError(f"{row['variant']}, seed {row['seed']}: has two rows")
+        for other in others.values():
+            if any(other[key] != row[key] for key in ("bank_sha", "config_hash")):
+                raise DatasetError(
+                    f"{row['variant']}, seeds {other['seed']} and {row['seed']}: banks or settings "
+                    "differ, so they cannot be compared"
+                )
+        others[row["seed"]] = row
     return {name: runs[name] for name in VARIANTS if name in runs}
 
 

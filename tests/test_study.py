@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections import Counter
@@ -132,6 +133,27 @@ def test_the_bootstrap_draws_the_same_photos_for_every_run(study):
     whole = metrics.bootstrap(truth, results[:1], counts, 50)
     assert (drawn[0] - whole[0] >= 0).all(), "fewer found, in every round"
     assert drawn[0, 1:].std() > 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": "0"}, "seed 0: has two rows"),
+        ({"bank_sha": "b"}, "seeds 0 and 1: banks or settings differ"),
+        ({"config_hash": "b"}, "seeds 0 and 1: banks or settings differ"),
+        ({"iterations": "9"}, "rows of 2 schedules"),
+    ],
+)
+def test_rows_that_cannot_be_compared(study, tmp_path, capsys, changes, message):
+    one = {**dict.fromkeys(study.FIELDS, "0"), "variant": "gt_only", "bank_sha": "a"}
+    results = tmp_path / "rows.csv"
+    with results.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, study.FIELDS)
+        writer.writeheader()
+        writer.writerows([one, {**one, "seed": "1", **changes}])
+    page = ["--output", str(tmp_path / "STUDY.md"), "--tuning-results", str(tmp_path / "none")]
+    assert study.main(["--work", str(tmp_path), "report", "--results", str(results), *page]) == 2
+    assert message in capsys.readouterr().err
 
 
 def stopped_and_continued(work, monkeypatch):
