@@ -90,7 +90,10 @@ def main(argv: list[str] | None = None) -> int:
         on_interrupt="interrupted"
         if args.eval_only
         else "interrupted; the same command with --resume goes on from the last checkpoint",
-        wording={"skip_bad=True (--skip-bad)": "skip_bad=yes in --register"},
+        wording={
+            "skip_bad=True (--skip-bad)": "skip_bad=yes in --register",
+            "register: '": "--register: '",
+        },
         flags=flags_of(parser),
     )
 

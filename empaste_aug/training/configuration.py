@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from empaste_aug.training.batch_size import scale_to_batch_size
 from empaste_aug.training.datasets import register_all
 from empaste_aug.training.lazy import WEIGHTS, build_train_mapper, dataset_names, target_of
 from empaste_aug.training.lazy import seed_of as lazy_seed
+from empaste_aug.training.limits import check_numbers
 from empaste_aug.training.overrides import check_overrides, check_pairs
+from empaste_aug.training.quiet import silent
 from empaste_aug.training.timm_backbone import add_timm_config
 from empaste_aug.training.trainer import has_regions
 from empaste_aug.training.weights import check_start
@@ -29,20 +31,6 @@ from empaste_aug.types import ArgumentError, DatasetError, EMPasteError
 
 Config = Any
 """CfgNode (yacs) or DictConfig (LazyConfig)."""
-
-_EVALUATED = {"DATALOADER.NUM_WORKERS": 0, "dataloader.test.num_workers": 0}
-_TRAINED = {
-    "SOLVER.MAX_ITER": 1,
-    "SOLVER.IMS_PER_BATCH": 1,
-    "SOLVER.CHECKPOINT_PERIOD": 1,
-    "SOLVER.BASE_LR": 0,
-    "train.max_iter": 1,
-    "train.checkpointer.period": 1,
-    "dataloader.train.total_batch_size": 1,
-    "dataloader.train.num_workers": 0,
-    "optimizer.lr": 0,
-}
-"""Keys, of either kind of config, and the least number that they can have."""
 
 
 def training_config() -> CfgNode:
@@ -140,7 +128,7 @@ def prepare(cfg: Config, *, eval_only: bool, resume: bool) -> None:
             _reworded("dataloader.train.mapper", lambda: build_train_mapper(cfg))
         else:
             _build_yacs_mapper(cfg)
-    _check_numbers(cfg, _EVALUATED if eval_only else {**_EVALUATED, **_TRAINED})
+    check_numbers(cfg, eval_only=eval_only)
     _check_device(cfg)
     key, weights = (
         (WEIGHTS, cfg.train.init_checkpoint) if lazy else ("MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
@@ -195,7 +183,8 @@ def _reworded(what: str, read: Callable[[], Any]) -> Any:
 
 def _build_yacs_mapper(cfg: CfgNode) -> None:
     try:
-        EMPasteMapper(cfg, is_train=True)
+        with silent("detectron2.data.dataset_mapper"):  # the training says its augmentations
+            EMPasteMapper(cfg, is_train=True)
     except ArgumentError as error:
         named = str(error).startswith(("EMPASTE", "INPUT", "cfg."))
         raise error if named else ArgumentError(f"EMPASTE: {error}") from error
@@ -257,24 +246,6 @@ def _maps_polygons(cfg: DictConfig) -> bool:
         return False
     form = mapper.get("instance_mask_format", "polygon")
     return bool(mapper.get("use_instance_mask", False)) and form == "polygon"
-
-
-def _check_numbers(cfg: Config, limits: Mapping[str, int]) -> None:
-    """Refuse numbers that a loader, a schedule or a hook would fail on."""
-    for key, least in limits.items():
-        select = OmegaConf.select if isinstance(cfg, DictConfig) else _yacs_value
-        value = select(cfg, key)
-        wrong_type = isinstance(value, bool) or not isinstance(value, (int, float))
-        if value is not None and (wrong_type or not value >= least):
-            raise ArgumentError(f"{key}: must be a number of at least {least}, is {value!r}")
-
-
-def _yacs_value(cfg: CfgNode, key: str) -> Any:
-    for part in key.split("."):
-        if not isinstance(cfg, CfgNode) or part not in cfg:
-            return None
-        cfg = cfg[part]
-    return cfg
 
 
 def _check_device(cfg: Config) -> None:

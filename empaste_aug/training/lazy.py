@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from empaste_aug.adapters.detectron2 import EMPasteMapper
 from empaste_aug.training.evaluator import InstanceEvaluator
 from empaste_aug.training.hooks import PERIOD, PasteStatistics
+from empaste_aug.training.quiet import silent
 from empaste_aug.training.statistics import CountingLoader
 from empaste_aug.training.trainer import continue_stream, with_our_hooks
 from empaste_aug.training.weights import checkpoint_errors
@@ -143,7 +142,7 @@ def build_train_mapper(cfg: DictConfig) -> Any:
     if mapper is None:
         raise ArgumentError(f"{where}: the config has none")
     try:
-        with _quiet_instantiation():
+        with silent("detectron2.config.instantiate"):  # which logs what the error says too
             return instantiate(mapper)
     except BankError as error:
         raise BankError(f"{where}.paste.bank: {error}") from error
@@ -151,17 +150,6 @@ def build_train_mapper(cfg: DictConfig) -> Any:
         raise PoolError(f"{where}.backgrounds.pool: {error}") from error
     except ArgumentError as error:
         raise ArgumentError(f"{where}: {error}") from error
-
-
-@contextmanager
-def _quiet_instantiation() -> Iterator[None]:
-    """detectron2 logs what it could not make, which the error says too."""
-    logger = logging.getLogger("detectron2.config.instantiate")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
 
 
 def tasks_of(cfg: DictConfig) -> tuple[str, ...] | None:

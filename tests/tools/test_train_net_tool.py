@@ -91,7 +91,7 @@ def test_without_detectron2():
         ),
         (["--eval-only"], "error: MODEL.WEIGHTS: --eval-only needs weights"),
         (["--register", "x=zip:y"], "error: --register: 'x=zip:y' is not of the form NAME="),
-        (["--register", "x=voc:none"], "error: none: no such folder"),
+        (["--register", "x=voc:none"], "error: --register: 'x=voc:none': none: no such folder"),
         (["--num-machines", "2"], "error: --dist-url: must be given"),
     ],
 )
