@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,25 +19,29 @@ from empaste_aug.pool import build, journal
 from empaste_aug.pool.journal import Journal
 
 COUNT = 40
+CALLS = 4000  # calls and returns of functions, about a fifth of a build
 ROOT = Path(__file__).resolve().parents[2]
 CODE = f"""
-import sys
+import os, signal, sys
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from pool_data import write_pool
 from empaste_aug import PoolWriter
-print("ready", flush=True)
+left = int(sys.argv[2])
+def count_down(*_):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.setprofile(count_down)
 write_pool(sys.argv[1], {COUNT})
 """
 
 
-def build_in_child(path: Path) -> subprocess.Popen[str]:
-    """A build in a process of its own, which begins with the first line that it prints."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CODE, str(path)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "ready\n"
-    return child
+def killed_in_child(path: Path, calls: int) -> bool:
+    """Whether a build in a process of its own is killed, at this call or return of a function."""
+    child = subprocess.run([sys.executable, "-c", CODE, str(path), str(calls)], check=False)
+    assert child.returncode in (0, -signal.SIGKILL)
+    return child.returncode != 0
 
 
 def fill(writer: PoolWriter) -> None:
@@ -60,23 +63,17 @@ def expected(tmp_path_factory):
 
 
 def test_killed_at_random_points(tmp_path, expected):
-    """SIGKILL, again and again, until a build gets through; each adds a few images at least."""
+    """SIGKILL, again and again, until a build gets through."""
     rng = random.Random(0)
     path = tmp_path / "pool"
     kills = in_between = 0
-    while not (path / "manifest.json").exists():
-        child = build_in_child(path)
-        time.sleep(rng.uniform(0.005, 0.05) * (1 + kills / 10))
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
-        kills += child.returncode == -signal.SIGKILL
-        assert kills < 100
+    while killed_in_child(path, rng.randint(100, CALLS) + kills * CALLS // 3):
+        kills += 1
         if not (path / "manifest.json").exists():
             with pytest.raises(PoolError):
                 PoolReader(path)
             in_between += 0 < len(list(path.rglob("*.jpg"))) < COUNT
-    assert in_between > 0
+    assert in_between > 2
     assert resume(path) == expected
 
 
