@@ -21,9 +21,9 @@ from empaste_aug.pool.journal import Journal
 COUNT = 40
 CALLS = 4000  # calls and returns of functions, about a fifth of a build
 ROOT = Path(__file__).resolve().parents[2]
-CODE = f"""
-import os, signal, sys
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
+PATHS = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
+CODE = f"""{PATHS}
+import os, signal
 from pool_data import write_pool
 from empaste_aug import PoolWriter
 left = int(sys.argv[2])
@@ -250,8 +250,8 @@ def test_two_processes_do_not_write_one_pool(tmp_path):
     writer = PoolWriter(path, method="test", config=CONFIG)
     add_images(writer, 2)
     for overwrite in (False, True):
-        code = f"{CODE.replace('write_pool(sys.argv[1], 40)', '')}\n" + (
-            "from pool_data import CONFIG\n"
+        code = (
+            f"{PATHS}from pool_data import CONFIG\n"
             "from empaste_aug import PoolWriter\n"
             f"PoolWriter(sys.argv[1], method='test', config=CONFIG, overwrite={overwrite})\n"
         )
