@@ -35,7 +35,7 @@ ignore_library_warnings()
 import numpy as np
 import torch
 from _study_data import EVAL, SPLIT, TRAIN, TUNE_EVAL, link_photos, register_split
-from _study_masks import MASKS, bank_of_masks, write_masks
+from _study_masks import MASKS, bank_of_masks, read_masks, write_masks
 from _study_metrics import bootstrap, class_counts, draws_path, evaluate, predictions_path
 from _study_model import Schedule, predict, study_config, train
 from _study_report import write_report
@@ -94,8 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="photos, and a text file of the names of those without any class",
     )  # fmt: skip
     prepare.add_argument(
-        "--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME",
-        help=f"whose banks are made (all): {', '.join(VARIANTS)}",
+        "--variants", nargs="+", choices=list(VARIANTS), metavar="NAME",
+        help=f"whose banks are made (all whose masks are published): {', '.join(VARIANTS)}",
     )  # fmt: skip
     run = commands.add_parser("run", help="train and evaluate what has no row yet")
     run.add_argument(
@@ -165,10 +165,16 @@ def make_masks(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Link the photos, and make every bank and pool that the variants name."""
+    published = {bank for line in read_masks(args.masks) for bank in line["banks"]}
+    published |= ANNOTATED.keys() | LONG_TAILS.keys()
+    complete = [name for name in VARIANTS if published.issuperset(banks_of([name]))]
+    variants = complete if args.variants is None else args.variants
+    if lacking := [name for name in variants if name not in complete]:
+        raise BankError(f"{args.masks}: lacks masks of {', '.join(lacking)}; `masks` makes them")
     folder = link_photos(args.root, args.work, args.split)
-    pools = {pool for name in args.variants if (pool := VARIANTS[name].pool) is not None}
+    pools = {pool for name in variants if (pool := VARIANTS[name].pool) is not None}
     make_pools(args.work, pools, args.object_free)
-    wanted = banks_of(args.variants)
+    wanted = banks_of(variants)
     dataset = load_dataset("voc", folder, split=TRAIN)
     for name in wanted:
         if name in ANNOTATED:

@@ -214,6 +214,9 @@ def test_from_photos_to_the_tables(study, tmp_path, monkeypatch, capsys):
         assert study.main(["--work", str(work), *arguments]) == 0
 
     call("prepare", "--root", str(files.root), "--split", str(split), "--variants", "gt_only")
+    lacking = ["--split", str(split), "--variants", "slic", "--masks", str(tmp_path / "none.jsonl")]
+    assert study.main(["--work", str(work), "prepare", "--root", str(files.root), *lacking]) == 2
+    assert "none.jsonl: lacks masks of slic" in capsys.readouterr().err
     runs = [
         "run",
         "--variants",
