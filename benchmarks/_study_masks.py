@@ -15,8 +15,9 @@ from pycocotools import mask as coco_mask
 from empaste_aug.bank import MaskBank
 from empaste_aug.offline.alpha import AlphaConfig
 from empaste_aug.offline.datasets import Dataset, GroundTruth, LabelledImage
+from empaste_aug.offline.datasets.instance_table import InstanceTable, StoredInstance
 from empaste_aug.offline.from_masks import bank_from_masks
-from empaste_aug.types import DatasetError, tight_box
+from empaste_aug.types import DatasetError, Instance
 
 MASKS = Path(__file__).with_name("study_masks.jsonl")
 """A line a mask: `image_id`, `class`, `quality`, `banks` that hold it, `size`, `counts` (COCO's
@@ -74,34 +75,33 @@ class PublishedMasks(Dataset):
         lines: of the file; their order is that of the objects.
 
     Raises:
-        DatasetError: a line's photo or class is not in the data set.
+        DatasetError: a line's photo is not in the data set.
     """
 
     def __init__(self, dataset: Dataset, lines: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(
             dataset.name, dataset.class_names, dataset.images, dataset.image_root, dataset.problems
         )
-        self._lines: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        rows: dict[str, list[StoredInstance]] = defaultdict(list)
         for line in lines:
-            self._lines[line["image_id"]].append(line)
-        unknown = self._lines.keys() - {image.image_id for image in dataset.images}
+            category_id = self.class_names.index(line["class"])
+            rows[line["image_id"]].append(
+                StoredInstance(category_id, line["counts"].encode(), crowd=False)
+            )
+        unknown = rows.keys() - {image.image_id for image in dataset.images}
         if unknown:
             raise DatasetError(f"{dataset.name}: has no photo {sorted(unknown)[0]!r}")
+        sizes = {image.image_id: (image.height, image.width) for image in dataset.images}
+        self._masks = InstanceTable(rows, sizes)
 
     @property
     def has_instances(self) -> bool:
         """Whether there is any mask."""
-        return bool(self._lines)
+        return len(self._masks) > 0
 
     def instances(self, image: LabelledImage) -> list[GroundTruth]:
         """The photo's masks in the order of the lines."""
-        found = []
-        for line in self._lines.get(image.image_id, ()):
-            mask = coco_mask.decode({"size": line["size"], "counts": line["counts"]}).astype(bool)
-            box = tight_box(mask)
-            assert box is not None, "a bank holds no empty mask"
-            found.append(GroundTruth(self.class_names.index(line["class"]), mask, box))
-        return found
+        return self._masks.decode(image.image_id)
 
     def ignored(self, image: LabelledImage) -> NDArray[np.bool_] | None:  # noqa: ARG002
         """None: all pixels count."""
@@ -111,15 +111,13 @@ class PublishedMasks(Dataset):
 def _line(bank: MaskBank, row: int) -> dict[str, Any]:
     entry, cutout = bank.index[row], bank[row]
     size = int(entry["source_height"]), int(entry["source_width"])
-    x0, y0 = int(entry["source_x0"]), int(entry["source_y0"])
-    mask = np.zeros(size, dtype=np.uint8, order="F")
-    height, width = cutout.mask.shape
-    mask[y0 : y0 + height, x0 : x0 + width] = cutout.mask
+    corner = int(entry["source_x0"]), int(entry["source_y0"])
+    mask = Instance.from_mask(cutout.category_id, cutout.mask, corner).full_mask(*size)
     return {
         "image_id": bank.image_id(row),
         "class": bank.categories[cutout.category_id],
         "quality": round(float(entry["quality"]), 4),
         "banks": [],
         "size": list(size),
-        "counts": coco_mask.encode(mask)["counts"].decode(),
+        "counts": coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode(),
     }

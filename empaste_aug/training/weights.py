@@ -80,12 +80,12 @@ def checkpoint_errors(checkpointer: Any, key: str, weights: str, *, resume: bool
     checkpointer._load_model = load_some
     try:
         yield
+    except EMPasteError:
+        raise
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, RuntimeError) as error:
         reason = _first_sentence(error)
         raise ArgumentError(f"{what} cannot be read as a checkpoint: {reason}") from error
     except ValueError as error:  # of an optimizer with other parameters
-        if isinstance(error, EMPasteError):
-            raise
         raise ArgumentError(f"{what} does not fit the config: {_first_sentence(error)}") from error
     finally:
         checkpointer._load_model = load
